@@ -1,0 +1,5 @@
+"""Levels and codebooks: which values may be used at which clock."""
+
+from halo_timing.costmap.model import CostMap, Level
+
+__all__ = ["CostMap", "Level"]
