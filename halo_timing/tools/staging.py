@@ -1,0 +1,53 @@
+"""Giving a tool's input files plain names in its working folder."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from halo_timing.errors import UsageError
+from halo_timing.files import atomic_path
+from halo_timing.tools.quoting import plain_name
+
+
+def stage_files(folder: Path, sources: Mapping[str, Path]) -> None:
+    """Put files into `folder` under plain names, so that scripts run there need no path at all.
+
+    A link where the system allows one, otherwise a copy; ``.gz`` is unpacked unless the new name keeps it.
+
+    Parameters
+    ----------
+    folder : Path
+        Working folder of the tool; made when missing.
+    sources : mapping of str to Path
+        New file name to existing file.
+
+    Raises
+    ------
+    UsageError
+        If a source cannot be read, or a name is not plain.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in sources.items():
+        target = folder / plain_name(name)
+        if source.suffix == ".gz" and target.suffix != ".gz":
+            _unpack(source, target)
+            continue
+        if not source.is_file():
+            raise UsageError(f"{source}: no such file")
+        target.unlink(missing_ok=True)
+        try:
+            target.symlink_to(source.resolve())
+        except OSError:
+            shutil.copyfile(source, target)
+
+
+def _unpack(source: Path, target: Path) -> None:
+    try:
+        with gzip.open(source) as packed, atomic_path(target) as part, part.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked, 1 << 20)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{source}: cannot be unpacked ({error}); fetch it again") from error
