@@ -1,0 +1,188 @@
+// Weight-stationary multiply-accumulate unit: psum_out = psum_in + weight * activation.
+//
+// Structure: weight register with load enable, activation register, multiplier, accumulation adder and
+//            partial-sum register; every path but psum_in runs from register to register.
+//            PIPELINE says where the sum is cut:
+//            "two_stage"   product_q <= w * a;   psum_q <= psum_in + product_q
+//            "fused"       psum_q <= psum_in + w * a, with psum_in joining the multiplier's tree
+//            "carry_save"  as fused, but the sum stays a pair (psum_q, psum_carry_q), to be added once at
+//                          the end of the column
+// Latency:   activation_in to psum_out 3 clock edges in two_stage, else 2; psum_in to psum_out 1.
+//            weight_in counts from the edge after weight_load on.
+// Why:       a product register keeps the adder from hiding the weight: behind the multiplier in one stage
+//            it leaves about 3 % of the spread.
+//
+// Sums wrap modulo 2^ACCUMULATOR_WIDTH.
+module mac #(
+  parameter WEIGHT_WIDTH      = 8,              // 2 … 16
+  parameter ACTIVATION_WIDTH  = 8,              // 2 … 16
+  parameter ACCUMULATOR_WIDTH = 24,             // 8 … 48
+  parameter SIGNED            = 1,              // both operands: 1 two's complement, 0 unsigned
+  parameter [127:0] MULTIPLIER        = "array",        // see multiplier.v
+  parameter [127:0] ADDER             = "kogge_stone",  // final and accumulation adder, see adder.v
+  parameter [127:0] PIPELINE          = "two_stage",    // "fused", "two_stage" or "carry_save"
+  parameter [127:0] ROW_ORDER         = "low_first",    // of the array: "low_first" or "high_first"
+  parameter [127:0] RECODE            = "weight",       // by booth: "weight" or "activation"
+  // Derived, not to be set: width of the carry ports, which only carry_save uses.
+  parameter CARRY_WIDTH       = (PIPELINE == "carry_save") ? ACCUMULATOR_WIDTH : 1
+) (
+  input  wire                         clk,
+  input  wire                         rst_n,  // synchronous, clears every register
+  input  wire                         weight_load,
+  input  wire [WEIGHT_WIDTH-1:0]      weight_in,
+  input  wire [ACTIVATION_WIDTH-1:0]  activation_in,
+  input  wire [ACCUMULATOR_WIDTH-1:0] psum_in,
+  input  wire [CARRY_WIDTH-1:0]       psum_carry_in,
+  output wire [ACTIVATION_WIDTH-1:0]  activation_out,
+  output wire [ACCUMULATOR_WIDTH-1:0] psum_out,
+  output wire [CARRY_WIDTH-1:0]       psum_carry_out
+);
+
+  localparam HAS_OFFSET = SIGNED != 0 || MULTIPLIER == "booth";
+  localparam PRODUCT_SIGNED = SIGNED != 0;
+  localparam PRODUCT_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + ((SIGNED != 0) ? 0 : 1);
+
+  generate
+    if (WEIGHT_WIDTH < 2 || WEIGHT_WIDTH > 16 || ACTIVATION_WIDTH < 2 || ACTIVATION_WIDTH > 16) begin : gen_error_operands
+`ifdef __ICARUS__  // has no elaboration tasks, but prints the name of a missing module
+      error__WEIGHT_WIDTH_and_ACTIVATION_WIDTH_must_be__2_to_16 u_error ();
+`else
+      $error("WEIGHT_WIDTH and ACTIVATION_WIDTH must be 2 to 16");
+`endif
+    end
+    if (ACCUMULATOR_WIDTH < 8 || ACCUMULATOR_WIDTH > 48) begin : gen_error_accumulator
+`ifdef __ICARUS__
+      error__ACCUMULATOR_WIDTH_must_be__8_to_48 u_error ();
+`else
+      $error("ACCUMULATOR_WIDTH must be 8 to 48");
+`endif
+    end
+    if (SIGNED != 0 && SIGNED != 1) begin : gen_error_signed
+`ifdef __ICARUS__
+      error__SIGNED_must_be__0_or_1 u_error ();
+`else
+      $error("SIGNED must be 0 or 1");
+`endif
+    end
+  endgenerate
+
+  reg [WEIGHT_WIDTH-1:0]      weight_q;
+  reg [ACTIVATION_WIDTH-1:0]  activation_q;
+  reg [ACCUMULATOR_WIDTH-1:0] psum_q;
+
+  always @(posedge clk) begin
+    if (!rst_n) begin
+      weight_q <= {WEIGHT_WIDTH{1'b0}};
+    end else if (weight_load) begin
+      weight_q <= weight_in;
+    end
+  end
+
+  always @(posedge clk) begin
+    if (!rst_n) begin
+      activation_q <= {ACTIVATION_WIDTH{1'b0}};
+    end else begin
+      activation_q <= activation_in;
+    end
+  end
+
+  wire [PRODUCT_WIDTH-1:0] product_sum;
+  wire [PRODUCT_WIDTH-1:0] product_carry;
+  multiplier #(
+    .WEIGHT_WIDTH(WEIGHT_WIDTH), .ACTIVATION_WIDTH(ACTIVATION_WIDTH), .SIGNED(SIGNED),
+    .MULTIPLIER(MULTIPLIER), .ADDER(ADDER), .ROW_ORDER(ROW_ORDER), .RECODE(RECODE),
+    .RESOLVE(PIPELINE == "two_stage")
+  ) u_multiplier (
+    .weight(weight_q), .activation(activation_q), .sum(product_sum), .carry(product_carry)
+  );
+
+  wire [ACCUMULATOR_WIDTH-1:0] next_psum;
+
+  generate
+    if (PIPELINE == "two_stage") begin : gen_two_stage
+      reg [PRODUCT_WIDTH-1:0] product_q;
+      always @(posedge clk) begin
+        if (!rst_n) begin
+          product_q <= {PRODUCT_WIDTH{1'b0}};
+        end else begin
+          product_q <= product_sum;
+        end
+      end
+
+      wire [ACCUMULATOR_WIDTH-1:0] addend;
+      extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
+        .in(product_q), .fill(PRODUCT_SIGNED ? product_q[PRODUCT_WIDTH-1] : 1'b0), .out(addend)
+      );
+      adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
+        .a(psum_in), .b(addend), .sum(next_psum)
+      );
+      assign psum_carry_out = {CARRY_WIDTH{1'b0}};
+      wire unused_psum_carry_in = ^psum_carry_in;
+      wire unused_product_carry = ^product_carry;
+    end else if (PIPELINE == "fused" || PIPELINE == "carry_save") begin : gen_one_stage
+      // Taking the offset off turns the pair's top column, where at most one bit is set, into a sign.
+      wire top = product_sum[PRODUCT_WIDTH-1] | product_carry[PRODUCT_WIDTH-1];
+      wire [ACCUMULATOR_WIDTH-1:0] addend;
+      wire [ACCUMULATOR_WIDTH-1:0] addend_carry;
+      if (HAS_OFFSET) begin : gen_offset
+        extend #(.IN_WIDTH(PRODUCT_WIDTH - 1), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_sum (
+          .in(product_sum[PRODUCT_WIDTH-2:0]), .fill(~top), .out(addend)
+        );
+        extend #(.IN_WIDTH(PRODUCT_WIDTH - 1), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_carry (
+          .in(product_carry[PRODUCT_WIDTH-2:0]), .fill(1'b0), .out(addend_carry)
+        );
+      end else begin : gen_exact
+        extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_sum (
+          .in(product_sum), .fill(1'b0), .out(addend)
+        );
+        extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_carry (
+          .in(product_carry), .fill(1'b0), .out(addend_carry)
+        );
+      end
+
+      if (PIPELINE == "fused") begin : gen_fused
+        wire [ACCUMULATOR_WIDTH-1:0] tree_sum;
+        wire [ACCUMULATOR_WIDTH-1:0] tree_carry;
+        csa_tree #(.ROWS(3), .WIDTH(ACCUMULATOR_WIDTH)) u_join (
+          .rows({psum_in, addend_carry, addend}), .sum(tree_sum), .carry(tree_carry)
+        );
+        adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
+          .a(tree_sum), .b(tree_carry), .sum(next_psum)
+        );
+        assign psum_carry_out = {CARRY_WIDTH{1'b0}};
+        wire unused_psum_carry_in = ^psum_carry_in;
+      end else begin : gen_carry_save
+        wire [ACCUMULATOR_WIDTH-1:0] next_carry;
+        reg  [ACCUMULATOR_WIDTH-1:0] psum_carry_q;
+        csa_tree #(.ROWS(4), .WIDTH(ACCUMULATOR_WIDTH)) u_join (
+          .rows({addend_carry, addend, psum_carry_in, psum_in}), .sum(next_psum), .carry(next_carry)
+        );
+        always @(posedge clk) begin
+          if (!rst_n) begin
+            psum_carry_q <= {ACCUMULATOR_WIDTH{1'b0}};
+          end else begin
+            psum_carry_q <= next_carry;
+          end
+        end
+        assign psum_carry_out = psum_carry_q;
+      end
+    end else begin : gen_error
+`ifdef __ICARUS__
+      error__PIPELINE_must_be__fused__two_stage__or__carry_save u_error ();
+`else
+      $error("PIPELINE must be fused, two_stage or carry_save");
+`endif
+    end
+  endgenerate
+
+  always @(posedge clk) begin
+    if (!rst_n) begin
+      psum_q <= {ACCUMULATOR_WIDTH{1'b0}};
+    end else begin
+      psum_q <= next_psum;
+    end
+  end
+  assign psum_out = psum_q;
+  assign activation_out = activation_q;
+
+endmodule
