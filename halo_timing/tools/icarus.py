@@ -67,6 +67,21 @@ class Icarus:
         if finished.return_code:
             raise ToolError(f"iverilog: {_first_error(finished)}", log_path)
 
+    def preprocess(self, source: Path, *, log_path: Path, timeout_s: float = 60) -> str:
+        """Text of a Verilog file with its directives carried out.
+
+        Raises
+        ------
+        ToolError
+            If the file or one that it includes cannot be read.
+        """
+        output = log_path.with_suffix(".v")
+        argv = [self.iverilog, "-E", "-g2012", f"-I{source.parent.absolute()}", "-o", output, source.absolute()]
+        finished = run_tool(argv, cwd=log_path.parent, log_path=log_path, timeout_s=timeout_s, name="iverilog")
+        if finished.return_code:
+            raise ToolError(f"iverilog: {_first_error(finished)}", log_path)
+        return output.read_text(errors="replace")
+
     def simulate(
         self,
         compiled: Path,
