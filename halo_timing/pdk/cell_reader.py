@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -49,6 +50,15 @@ class _Template(NamedTuple):
     points: tuple[list[float] | None, ...]
 
 
+class _Names:
+    """The names that functions of one cell may use, and the functions read so far."""
+
+    def __init__(self, cell: str, known: Collection[str]) -> None:
+        self.cell = cell
+        self.known = known
+        self.parsed: dict[str, BooleanFunction] = {}
+
+
 class CellReader:
     """Reads the cells of one library group.
 
@@ -74,7 +84,7 @@ class CellReader:
             for direction in ("input", "output", "inout")
         }
         self._default_leakage = library.number("default_cell_leakage_power") or 0.0
-        self._axis_cache: dict[tuple[float, float, tuple[float, ...]], Floats] = {}
+        self._axes: dict[tuple[float, tuple[float, ...]], Floats] = {}
 
     def read(self, group: Group) -> Cell:
         """Read one ``cell`` group.
@@ -94,22 +104,22 @@ class CellReader:
             raise LeftOut("several flip-flops or latches")
         pin_groups = [(name, pin) for pin in group.children("pin") for name in pin.names]
         supplies = tuple(pin.name for pin in group.children("pg_pin"))
-        known = (
-            {name for name, _ in pin_groups} | set(supplies) | {n for state in states for n in state.names}
+        names = _Names(
+            group.name, {name for name, _ in pin_groups}.union(supplies, *(state.names for state in states))
         )
         pins: dict[str, Pin] = {}
         for name, pin in pin_groups:
             if name in pins:
                 raise pin.error(f"cell {group.name} has two pins named {name}")
-            pins[name] = self._pin(name, pin, known, group.name)
+            pins[name] = self._pin(name, pin, names)
         self._check_related(group, pins)
-        leakage_nw, leakage_states = self._leakage(group, known)
+        leakage_nw, leakage_states = self._leakage(group, names)
         return Cell(
             name=group.name,
             area_um2=group.number("area") or 0.0,
             pins=pins,
-            flip_flop=_flip_flop(states, known, group),
-            latch=_latch(states, known, group),
+            flip_flop=_flip_flop(states, names),
+            latch=_latch(states, names),
             has_statetable=group.child("statetable") is not None,
             dont_use=group.flag("dont_use"),
             dont_touch=group.flag("dont_touch"),
@@ -118,11 +128,11 @@ class CellReader:
             supply_pins=supplies,
         )
 
-    def _pin(self, name: str, group: Group, known: Collection[str], cell: str) -> Pin:
+    def _pin(self, name: str, group: Group, names: _Names) -> Pin:
         direction = group.text("direction")
         if direction not in ("input", "output", "inout", "internal"):
-            raise group.error(f"pin {name} of cell {cell} has the direction {direction!r}", "direction")
-        function = _function(group, "function", known, cell)
+            raise group.error(f"pin {name} of cell {names.cell} has the direction {direction!r}", "direction")
+        function = _function(group, "function", names)
         capacitance = group.number("capacitance")
         if capacitance is None:
             capacitance = self._default_capacitance.get(direction, 0.0)
@@ -136,23 +146,19 @@ class CellReader:
             rise_capacitance_ff=rise * unit,
             fall_capacitance_ff=fall * unit,
             function=function,
-            three_state=_function(group, "three_state", known, cell),
+            three_state=_function(group, "three_state", names),
             is_clock=group.flag("clock"),
             max_capacitance_ff=_scaled(group.number("max_capacitance"), unit),
             max_transition_ps=_scaled(group.number("max_transition"), self._units.time_ps),
             arcs=tuple(
-                arc
-                for timing in group.children("timing")
-                for arc in self._timing(timing, function, known, cell)
+                arc for timing in group.children("timing") for arc in self._timing(timing, function, names)
             ),
             power=tuple(
-                arc for power in group.children("internal_power") for arc in self._power(power, known, cell)
+                arc for power in group.children("internal_power") for arc in self._power(power, names)
             ),
         )
 
-    def _timing(
-        self, group: Group, function: BooleanFunction | None, known: Collection[str], cell: str
-    ) -> list[TimingArc]:
+    def _timing(self, group: Group, function: BooleanFunction | None, names: _Names) -> list[TimingArc]:
         tables = {
             kind: self._table(table, axes, self._units.time_ps)
             for kind, axes in _TIMING_TABLES.items()
@@ -161,7 +167,9 @@ class CellReader:
         if not tables and (
             group.number("intrinsic_rise") is not None or group.number("intrinsic_fall") is not None
         ):
-            raise group.error(f"cell {cell} has linear delays (intrinsic_rise); only look-up tables are read")
+            raise group.error(
+                f"cell {names.cell} has linear delays (intrinsic_rise); only look-up tables are read"
+            )
         sense = group.text("timing_sense")
         related = (group.text("related_pin") or "").split()
         return [
@@ -170,19 +178,19 @@ class CellReader:
                 sense=sense
                 or (function.unateness(name) if function and name in function.inputs else "non_unate"),
                 timing_type=group.text("timing_type") or "combinational",
-                when=_function(group, "when", known, cell),
+                when=_function(group, "when", names),
                 sdf_cond=group.text("sdf_cond"),
                 **tables,
             )
             for name in related
         ]
 
-    def _power(self, group: Group, known: Collection[str], cell: str) -> list[PowerArc]:
+    def _power(self, group: Group, names: _Names) -> list[PowerArc]:
         unit = self._units.energy_fj
         both = self._table(table, _DELAY, unit) if (table := group.child("power")) else None
         rise = self._table(table, _DELAY, unit) if (table := group.child("rise_power")) else both
         fall = self._table(table, _DELAY, unit) if (table := group.child("fall_power")) else both
-        when = _function(group, "when", known, cell)
+        when = _function(group, "when", names)
         supply = group.text("related_pg_pin")
         related: Sequence[str | None] = (group.text("related_pin") or "").split() or [None]
         return [PowerArc(name, when, supply, rise, fall) for name in related]
@@ -207,8 +215,7 @@ class CellReader:
             shape.append(len(index))
             order.append(axis)
         values = group.numbers("values")
-        expected = int(np.prod(shape, dtype=np.int64))
-        if values is None or len(values) != expected:
+        if values is None or len(values) != math.prod(shape):
             size = " x ".join(map(str, shape)) or "1"
             raise group.error(
                 f"{group.title} holds {len(values or ())} values, its axes ask for {size}", "values"
@@ -219,8 +226,7 @@ class CellReader:
         # An axis that the file lacks becomes one point, in its place.
         array = array.reshape([len(points[axis]) if axis in points else 1 for axis in axes])
         array.setflags(write=False)
-        absent = self._axis((0.0,), 1.0)
-        return Table(axes[0], axes[1], points.get(axes[0], absent), points.get(axes[1], absent), array)
+        return Table(axes[0], axes[1], points.get(axes[0], _ABSENT), points.get(axes[1], _ABSENT), array)
 
     def _template(self, group: Group) -> _Template:
         found = self._templates.get(group.name)
@@ -231,28 +237,24 @@ class CellReader:
         raise group.error(f"{group.title} names a table template that the library does not define")
 
     def _points(self, group: Group, number: int, index: list[float], axis: str) -> Floats:
-        if any(after <= before for before, after in pairwise(index)):
-            raise group.error(f"index_{number} of {group.title} does not ascend", f"index_{number}")
         unit = self._units.capacitance_ff if axis == LOAD else self._units.time_ps
-        return self._axis(tuple(index), unit)
-
-    def _axis(self, index: tuple[float, ...], unit: float) -> Floats:
-        key = (unit, float(len(index)), index)
-        if key not in self._axis_cache:
-            array = np.array(index, dtype=np.float64) * unit
-            array.setflags(write=False)
-            self._axis_cache[key] = array
-        return self._axis_cache[key]
+        key = (unit, tuple(index))
+        found = self._axes.get(key)
+        if found is None:
+            if any(after <= before for before, after in pairwise(index)):
+                raise group.error(f"index_{number} of {group.title} does not ascend", f"index_{number}")
+            found = self._axes[key] = _frozen(index, unit)
+        return found
 
     def _leakage(
-        self, group: Group, known: Collection[str]
+        self, group: Group, names: _Names
     ) -> tuple[float, tuple[tuple[BooleanFunction, float], ...]]:
         unit = self._units.leakage_nw or 0.0
         states: dict[BooleanFunction, float] = {}
         always = None
         for leakage in group.children("leakage_power"):
             value = leakage.number("value") or 0.0
-            when = _function(leakage, "when", known, group.name)
+            when = _function(leakage, "when", names)
             if when is None:
                 always = (always or 0.0) + value * unit
             else:
@@ -279,26 +281,40 @@ class CellReader:
                     )
 
 
+def _frozen(numbers: Sequence[float], unit: float) -> Floats:
+    array = np.array(numbers, dtype=np.float64) * unit
+    array.setflags(write=False)
+    return array
+
+
+_ABSENT = _frozen((0.0,), 1.0)
+
+
 def _scaled(value: float | None, unit: float) -> float | None:
     return None if value is None else value * unit
 
 
-def _function(group: Group, attribute: str, known: Collection[str], cell: str) -> BooleanFunction | None:
+def _function(group: Group, attribute: str, names: _Names) -> BooleanFunction | None:
     text = group.text(attribute)
     if text is None:
         return None
-    try:
-        return parse_function(text, known, where=f"{attribute} in cell {cell}")
-    except LibertyError as error:
-        raise group.error(str(error), attribute) from error
+    # The same few states recur in hundreds of groups of one cell.
+    found = names.parsed.get(text)
+    if found is None:
+        try:
+            found = parse_function(text, names.known, where=f"{attribute} in cell {names.cell}")
+        except LibertyError as error:
+            raise group.error(str(error), attribute) from error
+        names.parsed[text] = found
+    return found
 
 
-def _flip_flop(states: Sequence[Group], known: Collection[str], cell: Group) -> FlipFlop | None:
+def _flip_flop(states: Sequence[Group], names: _Names) -> FlipFlop | None:
     if not states or states[0].kind != "ff":
         return None
     group = states[0]
-    next_state = _function(group, "next_state", known, cell.name)
-    clocked_on = _function(group, "clocked_on", known, cell.name)
+    next_state = _function(group, "next_state", names)
+    clocked_on = _function(group, "clocked_on", names)
     if next_state is None or clocked_on is None:
         raise LeftOut("a flip-flop without next_state or clocked_on")
     if group.text("clocked_on_also") is not None:
@@ -306,16 +322,16 @@ def _flip_flop(states: Sequence[Group], known: Collection[str], cell: Group) -> 
     state, inverted = _state_names(group)
     return FlipFlop(
         state, inverted, next_state, clocked_on,
-        _function(group, "clear", known, cell.name), _function(group, "preset", known, cell.name),
+        _function(group, "clear", names), _function(group, "preset", names),
     )  # fmt: skip
 
 
-def _latch(states: Sequence[Group], known: Collection[str], cell: Group) -> Latch | None:
+def _latch(states: Sequence[Group], names: _Names) -> Latch | None:
     if not states or states[0].kind != "latch":
         return None
     group = states[0]
     attributes = ("data_in", "enable", "clear", "preset")
-    return Latch(*_state_names(group), *(_function(group, name, known, cell.name) for name in attributes))
+    return Latch(*_state_names(group), *(_function(group, name, names) for name in attributes))
 
 
 def _state_names(group: Group) -> tuple[str, str]:
