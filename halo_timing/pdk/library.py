@@ -29,6 +29,7 @@ __all__ = [
     "TimingArc",
     "WireLoad",
     "read_library",
+    "read_operating_point",
 ]
 
 
@@ -188,6 +189,18 @@ def read_library(paths: Sequence[Path]) -> Library:
         thresholds=thresholds,
         units=tuple(all_units),
     )
+
+
+def read_operating_point(path: Path) -> tuple[float, float]:
+    """Voltage in V and temperature in °C of one Liberty file.
+
+    Raises
+    ------
+    LibertyError
+        If the file cannot be read or does not say.
+    """
+    library = read_liberty(path)
+    return _corner(library, read_units(library)[0])
 
 
 def _read_cells(library: Group, units: Units, cells: dict[str, Cell], left_out: dict[str, str]) -> None:

@@ -1,0 +1,130 @@
+"""Where the files of a PDK are on this machine, and which corners they make."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from halo_timing.errors import PdkError
+from halo_timing.pdk.descriptor import (
+    CornerPattern,
+    DebianSource,
+    Descriptor,
+    FilesSource,
+    OpenPdksSource,
+    OrfsSource,
+    WheelSource,
+)
+from halo_timing.pdk.library import read_operating_point
+from halo_timing.wheels import cache_dir
+
+
+@dataclass(frozen=True)
+class Corner:
+    """One corner of a PDK.
+
+    Attributes
+    ----------
+    liberty : tuple of Path
+        The files that together hold its cells.
+    """
+
+    name: str
+    liberty: tuple[Path, ...]
+    voltage_v: float
+    temperature_c: float
+
+
+def install_folder(name: str) -> Path:
+    """Folder in the user's cache that an installed PDK lives in."""
+    return cache_dir() / "pdk" / name
+
+
+def candidate_folders(descriptor: Descriptor) -> list[Path]:
+    """Folders that may hold the PDK, in the order in which they are tried; they need not exist."""
+    source = descriptor.source
+    if isinstance(source, WheelSource):
+        return [install_folder(descriptor.name)]
+    if isinstance(source, DebianSource):
+        named = os.environ.get(source.environment)
+        return [Path(named) if named else Path(source.folder), install_folder(descriptor.name)]
+    if isinstance(source, OpenPdksSource):
+        return [root / variant for root in _open_pdks_roots() for variant in source.variants]
+    if isinstance(source, OrfsSource):
+        return [root / source.platform for root in _orfs_roots()]
+    assert isinstance(source, FilesSource)
+    return [Path("/")]
+
+
+def find_corners(descriptor: Descriptor) -> tuple[Path | None, dict[str, Corner]]:
+    """Return the first candidate folder that has any corner, and its corners; (None, {}) if none has."""
+    for folder in candidate_folders(descriptor):
+        corners = dict(_corners_in(folder, descriptor))
+        if corners:
+            return folder, corners
+    return None, {}
+
+
+def _open_pdks_roots() -> list[Path]:
+    named = os.environ.get("PDK_ROOT")
+    homes = [Path.home() / ".ciel", Path.home() / ".volare"]
+    return [Path(named)] if named else homes
+
+
+def _orfs_roots() -> Iterator[Path]:
+    for variable, inner in (
+        ("FLOW_HOME", "platforms"),
+        ("ORFS_ROOT", "flow/platforms"),
+        ("ORFS_ROOT", "platforms"),
+    ):
+        if named := os.environ.get(variable):
+            yield Path(named) / inner
+    for variable in ("FLOW_HOME", "ORFS_ROOT"):
+        if named := os.environ.get(variable):
+            yield Path(named)
+
+
+def _corners_in(folder: Path, descriptor: Descriptor) -> Iterator[tuple[str, Corner]]:
+    for entry in descriptor.corner:
+        paths = tuple(folder / file for file in entry.files)
+        if all(path.is_file() for path in paths):
+            yield entry.name, Corner(entry.name, paths, entry.voltage_v, entry.temperature_c)
+    if descriptor.corner_files is not None:
+        yield from _matching(folder / descriptor.corner_files.folder, descriptor.corner_files)
+
+
+def _matching(folder: Path, pattern: CornerPattern) -> Iterator[tuple[str, Corner]]:
+    files: dict[str, list[Path]] = {}
+    operating_points: dict[str, tuple[float, float]] = {}
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in entries:
+        match = re.fullmatch(pattern.file, path.name)
+        # The same file, packed and unpacked, is one: take the unpacked.
+        if match is None or (path.suffix == ".gz" and path.with_suffix("") in entries):
+            continue
+        name = match["corner"]
+        files.setdefault(name, []).append(path)
+        groups = match.groupdict()
+        if groups.get("voltage") and groups.get("temperature"):
+            operating_points[name] = (_number(groups["voltage"], "vVpP"), _number(groups["temperature"], "."))
+    for name, paths in files.items():
+        if name not in operating_points:
+            operating_points[name] = read_operating_point(min(paths, key=lambda path: path.stat().st_size))
+        yield name, Corner(name, tuple(paths), *operating_points[name])
+
+
+def _number(text: str, points: str) -> float:
+    """Read a number of a file name: ``1v80``, ``1p20V``, ``n40``, ``m40``, ``025``."""
+    for mark in points:
+        text = text.replace(mark, ".")
+    sign = -1.0 if text[:1] in "nm-" else 1.0
+    try:
+        return sign * float(text.strip("nm-.VvC"))
+    except ValueError:
+        raise PdkError(f"{text!r} in the name of a Liberty file is not a voltage or temperature") from None
