@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,7 +121,9 @@ class Netlist:
         for port in self.ports:
             if port.name == name:
                 return port
-        raise NetlistError(f"{self.name}: no port {name!r}; it has {', '.join(port.name for port in self.ports)}")
+        raise NetlistError(
+            f"{self.name}: no port {name!r}; it has {', '.join(port.name for port in self.ports)}"
+        )
 
     @property
     def area_um2(self) -> float:
@@ -237,19 +240,40 @@ class Netlist:
                     operands = {name: values[instance.pins[name]] for name in function.inputs}
                 except KeyError as error:
                     raise NetlistError(
-                        f"{self.name}: {instance.name} ({instance.cell}) reads an undriven net at pin {error}"
+                        f"{self.name}: {instance.name} ({instance.cell}) reads an undriven net at {error}"
                     ) from error
-                values[net] = function.evaluate(operands) if operands else values[int(function.truth_table & 1)]
+                values[net] = (
+                    function.evaluate(operands) if operands else values[int(function.truth_table & 1)]
+                )
         return values
 
     def next_state(self, register: Register, values: Mapping[int, Words]) -> Words:
-        """Words that `register` takes at the next clock edge, from the settled `values` of :meth:`evaluate`."""
+        """Words that `register` takes at the next clock edge, from the settled values of :meth:`evaluate`."""
         instance = self.instances[register.instance]
-        flip_flop = self.cell_of(instance).ff
+        flip_flop = self.cell_of(instance).flip_flop
         assert flip_flop is not None
         return flip_flop.next_state.evaluate(
-            {pin: values[instance.pins[pin]] for pin in flip_flop.next_state.inputs}
+            {
+                name: values[net] if same else ~values[net]
+                for name, (net, same) in self.next_state_operands(register).items()
+            }
         )
+
+    def next_state_operands(self, register: Register) -> dict[str, tuple[int, bool]]:
+        """Net of each operand of the next-state function, and whether it carries the operand or its inverse.
+
+        Operands are input pins, and the state itself where the flip-flop has an enable.
+        """
+        instance = self.instances[register.instance]
+        flip_flop = self.cell_of(instance).flip_flop
+        assert flip_flop is not None
+        pin, same = next(iter(register.state_pins.items()))
+        state = {
+            flip_flop.state: (instance.pins[pin], same),
+            flip_flop.inverted_state: (instance.pins[pin], not same),
+        }
+        inputs = {name: (instance.pins[name], True) for name in register.data_pins}
+        return {name: (inputs | state)[name] for name in flip_flop.next_state.inputs}
 
     def state_values(self, register: Register, words: Words) -> dict[int, Words]:
         """Words of the output nets of `register` when it holds `words`."""
@@ -266,7 +290,11 @@ class Netlist:
                 for port in self.ports
             ],
             "cells": [
-                {"name": instance.name, "cell": instance.cell, "pins": {p: name[n] for p, n in instance.pins.items()}}
+                {
+                    "name": instance.name,
+                    "cell": instance.cell,
+                    "pins": {p: name[n] for p, n in instance.pins.items()},
+                }
                 for instance in self.instances
             ],
             "registers": [
@@ -313,23 +341,21 @@ def _bit_name(port: Port, bit: int) -> str:
 
 def _register(netlist: Netlist, index: int, group: str, bit: int) -> Register:
     instance = netlist.instances[index]
-    cell = netlist.cell_of(instance)
-    assert cell.ff is not None
+    flip_flop = netlist.cell_of(instance).flip_flop
+    assert flip_flop is not None
     state_pins = {}
     for pin in instance.pins:
-        function = cell.pins[pin].function
-        if cell.pins[pin].direction == "output" and function is not None:
+        function = netlist.cell_of(instance).pins[pin].function
+        if function is not None:
             (state,) = function.inputs
-            zero, one = np.zeros(1, np.uint64), np.full(1, ~np.uint64(0))
-            follows = bool(function.evaluate({state: one})[0] != function.evaluate({state: zero})[0] == 0)
-            state_pins[pin] = follows == (state == cell.ff.iq)
+            state_pins[pin] = function(**{state: True}) == (state == flip_flop.state)
     return Register(
         instance=index,
         group=group,
         bit=bit,
         state_pins=state_pins,
-        data_pins=cell.ff.next_state.inputs,
-        clock_pin=cell.ff.clocked_on.inputs[0],
+        data_pins=tuple(pin for pin in flip_flop.next_state.inputs if pin in instance.pins),
+        clock_pin=flip_flop.clocked_on.inputs[0],
     )
 
 
@@ -344,26 +370,30 @@ class _Reader:
 
     def netlist(self) -> Netlist:
         ports = tuple(self._port(name, body) for name, body in self.module["ports"].items())
-        public = self._public_names()
+        registers = self._register_names()
         cells = self.module["cells"]
-        missing = sorted({body["type"] for body in cells.values()} - set(self.library.cells))
-        if missing:
+        unusable = sorted({body["type"] for body in cells.values() if not self._is_usable(body["type"])})
+        if unusable:
             raise NetlistError(
-                f"{self.path}: cells {', '.join(missing)} are not in library {self.library.name}: "
-                "the RTL was not mapped completely (latches and memories are not supported)"
+                f"{self.path}: {', '.join(unusable)}: no logic cell or flip-flop of library "
+                f"{self.library.name}; latches, memories and unmapped operators are not supported"
             )
         instances, groups = [], {}
         for body in cells.values():
             pins = {pin: self._net(bits[0]) for pin, bits in body["connections"].items() if bits}
             cell = self.library.cells[body["type"]]
             if cell.is_flip_flop:
-                group, bit = self._state_name(cell, body["connections"], public, len(groups))
+                group, bit = self._state_name(cell, body["connections"], registers, len(groups))
                 groups[len(instances)] = (group, bit)
                 name = self._unique(f"{group}_{bit}_")
             else:
                 name = self._unique(f"u{len(instances)}")
             instances.append(Instance(name, body["type"], pins))
         return Netlist(self.name, self.library, ports, tuple(instances), tuple(self.net_names), groups)
+
+    def _is_usable(self, name: str) -> bool:
+        cell = self.library.cells.get(name)
+        return cell is not None and (cell.is_combinational or cell.is_flip_flop)
 
     def _unique(self, name: str) -> str:
         candidate, count = name, 1
@@ -375,11 +405,17 @@ class _Reader:
 
     def _port(self, name: str, body: Mapping[str, Any]) -> Port:
         if body["direction"] not in ("input", "output") or not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise NetlistError(f"{self.path}: port {name!r} must be a plain identifier, an input or an output")
+            raise NetlistError(
+                f"{self.path}: port {name!r} must be a plain identifier, an input or an output"
+            )
         self.taken.add(name)
         bits = body["bits"]
         names = [f"{name}[{index}]" if len(bits) > 1 else name for index in range(len(bits))]
-        return Port(name, body["direction"], tuple(self._net(bit, text) for bit, text in zip(bits, names, strict=True)))
+        return Port(
+            name,
+            body["direction"],
+            tuple(self._net(bit, text) for bit, text in zip(bits, names, strict=True)),
+        )
 
     def _net(self, bit: int | str, name: str | None = None) -> int:
         if bit not in self.nets:
@@ -387,21 +423,30 @@ class _Reader:
             self.net_names.append(name or self._unique(f"n{len(self.net_names)}"))
         return self.nets[bit]
 
-    def _public_names(self) -> dict[int | str, tuple[str, int]]:
-        """Name and position of each bit that the RTL named; registers' own names go before ports'."""
+    def _register_names(self) -> dict[int | str, tuple[str, int]]:
+        """Register and position of each bit that the RTL keeps in one (the flow marks their nets)."""
+        entries = {
+            name: body
+            for name, body in self.module["netnames"].items()
+            if "halo_register" in body["attributes"]
+        }
+        last = Counter(name.rpartition(".")[2] for name in entries)
         result: dict[int | str, tuple[str, int]] = {}
-        entries = self.module["netnames"].items()
-        for name, body in sorted(entries, key=lambda item: (item[0] in self.module["ports"], item[0].count("."), item[0])):
-            if not body["hide_name"]:
-                plain = re.sub(r"\W", "_", name)
-                for position, bit in enumerate(body["bits"]):
-                    result.setdefault(bit, (plain, position))
+        for name in sorted(entries):
+            short = name.rpartition(".")[2]
+            plain = re.sub(r"\W", "_", short if last[short] == 1 else name)
+            for position, bit in enumerate(entries[name]["bits"]):
+                result.setdefault(bit, (plain, position))
         return result
 
     def _state_name(
-        self, cell: Cell, connections: Mapping[str, Any], public: Mapping[int | str, tuple[str, int]], count: int
+        self,
+        cell: Cell,
+        connections: Mapping[str, Any],
+        registers: Mapping[int | str, tuple[str, int]],
+        count: int,
     ) -> tuple[str, int]:
         for pin, bits in connections.items():
-            if bits and cell.pins[pin].direction == "output" and bits[0] in public:
-                return public[bits[0]]
+            if bits and cell.pins[pin].direction == "output" and bits[0] in registers:
+                return registers[bits[0]]
         return ("state", count)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from halo_timing.errors import FlowError
 from halo_timing.files import atomic_path, write_text
-from halo_timing.interface import HeldWeight, Interface
+from halo_timing.held_weight import HeldWeight
+from halo_timing.interface import Interface
 from halo_timing.netlist import Netlist
 from halo_timing.resources import flows_dir
 from halo_timing.tools.opensta import OpenSta
@@ -136,7 +137,9 @@ def write_delays(
     ToolError
         If OpenSTA fails.
     """
-    outputs = _list(_pair(output, _list(map(tcl_quote, _bits(netlist, output)))) for output in interface.chains)
+    outputs = _list(
+        _pair(output, _list(map(tcl_quote, _bits(netlist, output)))) for output in interface.chains
+    )
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
         folder = Path(name)
         _stage(folder, netlist, conditions)
@@ -154,7 +157,9 @@ def write_delays(
     for output, target in interface.chains.items():
         path = reports[output]
         if path is None:
-            raise FlowError(f"{netlist.name}: no path reaches output {output!r}; is the clock {interface.clock!r} right?")
+            raise FlowError(
+                f"{netlist.name}: no path reaches output {output!r}; is the clock {interface.clock!r} right?"
+            )
         arrivals[target] = path.arrival_ps
     return arrivals
 
@@ -234,7 +239,9 @@ def _stage(folder: Path, netlist: Netlist, conditions: TimingConditions) -> None
 def _settings(
     netlist: Netlist, interface: Interface, conditions: TimingConditions, arrivals_ps: Mapping[str, float]
 ) -> str:
-    arrival = [_pair(bit, f"{time:.6f}") for port, time in arrivals_ps.items() for bit in _bits(netlist, port)]
+    arrival = [
+        _pair(bit, f"{time:.6f}") for port, time in arrivals_ps.items() for bit in _bits(netlist, port)
+    ]
     settings = {
         "liberty": _list(f"library_{index}.lib" for index in range(len(conditions.liberty))),
         "netlist": "netlist.v",
@@ -250,7 +257,11 @@ def _settings(
 
 
 def _sweep_settings(
-    netlist: Netlist, interface: Interface, held: HeldWeight, stages: Mapping[str, Sequence[str]], block: range
+    netlist: Netlist,
+    interface: Interface,
+    held: HeldWeight,
+    stages: Mapping[str, Sequence[str]],
+    block: range,
 ) -> str:
     quiet = [
         _pair(netlist.net_names[net], str((value >> bit) & 1))
