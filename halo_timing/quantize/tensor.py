@@ -1,0 +1,130 @@
+"""A quantized weight: what the array holds, and what it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """Codes of a linear layer in tiles, each tile on one level, and the few weights kept apart.
+
+    Parameters
+    ----------
+    codes
+        What the weight registers hold, int8, shape ``(out, in)``; 0 where the weight is in the sparse part.
+    tile_levels
+        Level of each tile, uint8, shape ``(tile rows, tile columns)``; tile ``(i, j)`` covers the outputs
+        from ``i * tile[0]`` and the inputs from ``j * tile[1]``, and edge tiles are smaller.
+    scales
+        Weight per code for each output and tile column, shape ``(out, tile columns)``; float16, or float32
+        where float16 would add to the error. May be negative; 0 where all weights are 0.
+    sparse_indices
+        Flat positions (``row * in + column``) of the sparse weights, uint32 or uint64, sorted.
+    sparse_values
+        Their codes, int8, values of the slowest codebook.
+    sparse_scales
+        Weight per sparse code for each output, shape ``(out,)``, float16 or float32.
+    tile
+        Outputs and inputs of a full tile.
+    codebooks
+        Values allowed at each level, int8 and sorted, fastest level first.
+    """
+
+    codes: NDArray[np.int8]
+    tile_levels: NDArray[np.uint8]
+    scales: NDArray[np.floating]
+    sparse_indices: NDArray[np.unsignedinteger]
+    sparse_values: NDArray[np.int8]
+    sparse_scales: NDArray[np.floating]
+    tile: tuple[int, int]
+    codebooks: tuple[NDArray[np.int8], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs and inputs of the layer."""
+        rows, columns = self.codes.shape
+        return rows, columns
+
+    @property
+    def tile_sizes(self) -> NDArray[np.int64]:
+        """Weights in each tile, shape of :attr:`tile_levels`."""
+        return tile_sizes(self.shape, self.tile)
+
+    @property
+    def level_shares(self) -> NDArray[np.float64]:
+        """Share of the weights whose tile runs at each level, shape ``(levels,)``; sums to 1."""
+        counts = np.bincount(self.tile_levels.ravel(), self.tile_sizes.ravel(), len(self.codebooks))
+        return counts / self.codes.size
+
+    @property
+    def sparse_share(self) -> float:
+        """Share of the weights that are kept apart."""
+        return len(self.sparse_values) / self.codes.size
+
+    @property
+    def effective_bits(self) -> float:
+        """Bits per weight of a packed form that holds everything.
+
+        log2 of the codebook's size for every weight of the tile (the place of a sparse weight stays in the
+        dense part), the level of each tile, all scales, and for each sparse weight its 8-bit code and its
+        position within the tile; tiles hold a count of their sparse weights.
+        """
+        sizes = np.array([len(book) for book in self.codebooks])
+        bits = float(np.sum(np.log2(sizes)[self.tile_levels] * self.tile_sizes))
+        bits += self.scales.size * self.scales.itemsize * 8
+        if len(self.codebooks) > 1:
+            bits += self.tile_levels.size * np.ceil(np.log2(len(self.codebooks)))
+        if len(self.sparse_values):
+            position_bits = int(np.ceil(np.log2(self.tile[0] * self.tile[1])))
+            bits += len(self.sparse_values) * (8 + position_bits) + self.tile_levels.size * (
+                position_bits + 1
+            )
+            bits += self.sparse_scales.size * self.sparse_scales.itemsize * 8
+        return float(bits / self.codes.size)
+
+    @property
+    def index_bits(self) -> float:
+        """Bits per weight as HALO (Juneja et al., AAAI 2026) counts them: whole index bits and nothing else.
+
+        9 values count as 3 bits and 16 as 4; scales, positions and the sparse part are left out.
+        """
+        bits = np.floor(np.log2([len(book) for book in self.codebooks]))
+        return float(self.level_shares @ bits)
+
+    def dense(self) -> NDArray[np.float32]:
+        """``code * scale`` in float32, shape ``(out, in)``; sparse weights are 0 in it."""
+        result = self.codes.astype(np.float32)
+        for index in range(self.scales.shape[1]):
+            block = slice(index * self.tile[1], (index + 1) * self.tile[1])
+            result[:, block] *= self.scales[:, index, None].astype(np.float32)
+        return result
+
+    def sparse_weights(self) -> NDArray[np.float32]:
+        """``code * scale`` of the sparse part, in the order of :attr:`sparse_indices`."""
+        rows = self.sparse_indices // max(1, self.shape[1])
+        scales: NDArray[np.float32] = self.sparse_scales.astype(np.float32)[rows]
+        return self.sparse_values * scales
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Weights that the codes stand for, shape ``(out, in)``: dense part plus sparse part."""
+        result = self.dense()
+        result.ravel()[self.sparse_indices] = self.sparse_weights()
+        return result
+
+
+def tile_grid(shape: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
+    """Tile rows and tile columns that cover a layer."""
+    return -(-shape[0] // tile[0]), -(-shape[1] // tile[1])
+
+
+def tile_sizes(shape: tuple[int, int], tile: tuple[int, int]) -> NDArray[np.int64]:
+    """Weights in each tile of a layer; edge tiles are smaller."""
+    heights, widths = (
+        np.minimum(step, length - step * np.arange(count))
+        for length, step, count in zip(shape, tile, tile_grid(shape, tile), strict=True)
+    )
+    return np.outer(heights, widths).astype(np.int64)
