@@ -28,7 +28,7 @@ def how_to_get(descriptor: Descriptor) -> str:
     if isinstance(source, DebianSource):
         return (
             f"run `halo-timing pdk install {name}` or `sudo apt-get install {source.package}` "
-            f"(Debian, Ubuntu), or set {source.environment} to the folder that holds {descriptor.corner[0].files[0]}"
+            f"(Debian, Ubuntu), or set {source.environment} to the folder of {descriptor.corner[0].files[0]}"
         )
     if isinstance(source, OpenPdksSource):
         return (

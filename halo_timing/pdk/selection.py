@@ -117,7 +117,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         return cell.name
 
     def tie(named: str | None, value: int) -> TieCell | None:
-        # Libraries mark tie cells as not for use, because mapping logic onto them is wrong; as ties they are right.
+        # Libraries bar tie cells from use, because logic must not be mapped onto them; as ties they are meant.
         every = library.cells.values()
         cell = pick(
             named, lambda cell: _constant_pin(cell, value) is not None, f"tie cell for {value}", every

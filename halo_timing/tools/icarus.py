@@ -76,8 +76,18 @@ class Icarus:
             If the file or one that it includes cannot be read.
         """
         output = log_path.with_suffix(".v")
-        argv = [self.iverilog, "-E", "-g2012", f"-I{source.parent.absolute()}", "-o", output, source.absolute()]
-        finished = run_tool(argv, cwd=log_path.parent, log_path=log_path, timeout_s=timeout_s, name="iverilog")
+        argv: list[str | Path] = [
+            self.iverilog,
+            "-E",
+            "-g2012",
+            f"-I{source.parent.absolute()}",
+            "-o",
+            output,
+            source.absolute(),
+        ]
+        finished = run_tool(
+            argv, cwd=log_path.parent, log_path=log_path, timeout_s=timeout_s, name="iverilog"
+        )
         if finished.return_code:
             raise ToolError(f"iverilog: {_first_error(finished)}", log_path)
         return output.read_text(errors="replace")
@@ -100,7 +110,7 @@ class Icarus:
         """
         arguments = [f"+{key}={value}" for key, value in (plusargs or {}).items()]
         finished = run_tool(
-            [self.vvp, "-n", compiled.absolute(), *arguments],
+            [str(self.vvp), "-n", str(compiled.absolute()), *arguments],
             cwd=cwd,
             log_path=log_path,
             timeout_s=timeout_s,
