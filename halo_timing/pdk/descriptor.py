@@ -134,6 +134,7 @@ class Descriptor(_Strict):
     """One PDK."""
 
     name: str
+    aliases: list[str] = []
     title: str
     licence: str
     source: Source

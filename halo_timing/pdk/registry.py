@@ -159,8 +159,8 @@ def load_pdk(name: str, install: bool = False, progress: Progress = lambda _line
     if not corners and install:
         return install_pdk(name, progress)
     if folder is None:
-        raise PdkError(f"PDK {name} is not on this machine: {how_to_get(descriptor)}")
-    return Pdk(name, descriptor, folder, corners)
+        raise PdkError(f"PDK {descriptor.name} is not on this machine: {how_to_get(descriptor)}")
+    return Pdk(descriptor.name, descriptor, folder, corners)
 
 
 def install_pdk(name: str, progress: Progress = lambda _line: None) -> Pdk:
@@ -176,7 +176,7 @@ def install_pdk(name: str, progress: Progress = lambda _line: None) -> Pdk:
     folder, corners = find_corners(descriptor)
     if folder is None:
         raise PdkError(f"PDK {name} was fetched, but its Liberty files are not where they should be")
-    return Pdk(name, descriptor, folder, corners)
+    return Pdk(descriptor.name, descriptor, folder, corners)
 
 
 def list_pdks() -> list[PdkStatus]:
@@ -296,6 +296,9 @@ def _descriptor_paths() -> dict[str, Path]:
 def _descriptor_path(name: str) -> Path:
     paths = _descriptor_paths()
     if name not in paths:
+        for path in sorted(libs_dir().glob("*.toml")):
+            if name in read_descriptor(path).aliases:
+                return path
         near = difflib.get_close_matches(name, paths, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise PdkError(

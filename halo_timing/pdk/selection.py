@@ -117,7 +117,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         return cell.name
 
     def tie(named: str | None, value: int) -> TieCell | None:
-        # Libraries bar tie cells from use, because logic must not be mapped onto them; as ties they are meant.
+        # Libraries bar tie cells from use, because logic must not be mapped onto them; ties are another use.
         every = library.cells.values()
         cell = pick(
             named, lambda cell: _constant_pin(cell, value) is not None, f"tie cell for {value}", every
