@@ -7,7 +7,7 @@ AND as ``*``, ``&`` or a mere space; OR as ``+`` or ``|``. Constants are ``0`` a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -89,6 +89,29 @@ class BooleanFunction:
         if {1, -1} <= steps:
             return "non_unate"
         return "positive_unate" if 1 in steps else "negative_unate" if -1 in steps else "constant"
+
+    def written_with(self, inversion: str, operators: Mapping[str, str], leaf: Callable[[str], str]) -> str:
+        """Write the function in another language.
+
+        Parameters
+        ----------
+        inversion : str
+            Format of ``!``, with one ``{}``.
+        operators : mapping of str to str
+            Formats of ``*``, ``+`` and ``^``, each with two ``{}`` and its own parentheses.
+        leaf : callable
+            Writes a name, ``0`` or ``1``.
+        """
+        stack: list[str] = []
+        for token in self._postfix:
+            if token == "!":
+                stack.append(inversion.format(stack.pop()))
+            elif token in operators:
+                right, left = stack.pop(), stack.pop()
+                stack.append(operators[token].format(left, right))
+            else:
+                stack.append(leaf(token))
+        return stack[0]
 
 
 def parse_function(text: str, known: Collection[str], *, where: str) -> BooleanFunction:
