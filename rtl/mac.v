@@ -1,6 +1,6 @@
 // Weight-stationary multiply-accumulate unit: psum_out = psum_in + weight * activation.
 //
-// Structure: weight register with load enable, activation register, multiplier, accumulation adder and
+// Structure: encoder and register of the weight with load enable, activation register, multiplier, accumulation adder and
 //            partial-sum register; every path but psum_in runs from register to register.
 //            PIPELINE says where the sum is cut:
 //            "two_stage"   product_q <= w * a;   psum_q <= psum_in + product_q
@@ -11,6 +11,10 @@
 //            weight_in counts from the edge after weight_load on.
 // Why:       a product register keeps the adder from hiding the weight: behind the multiplier in one stage
 //            it leaves about 3 % of the spread.
+//
+// The folded multipliers "booth_stored", "split", "one_digit" and "two_row" leave out a constant that depends
+// on the weight alone: psum_out = psum_in + weight * activation - constant(weight), see fold_constant.v. The
+// sum of these over a column is its bias, which systolic_array.v feeds into the column's first psum_in.
 //
 // Sums wrap modulo 2^ACCUMULATOR_WIDTH.
 module mac #(
@@ -38,9 +42,16 @@ module mac #(
   output wire [CARRY_WIDTH-1:0]       psum_carry_out
 );
 
-  localparam HAS_OFFSET = SIGNED != 0 || MULTIPLIER == "booth";
-  localparam PRODUCT_SIGNED = SIGNED != 0;
+  // Radix-4 digits of a weight, and the width of the form in which the multiplier wants it.
+  localparam DIGITS = (SIGNED != 0) ? (WEIGHT_WIDTH + 1) / 2 : WEIGHT_WIDTH / 2 + 1;
+  localparam HAS_BYPASS = MULTIPLIER == "one_digit" || MULTIPLIER == "two_row";
+  localparam FOLDED = MULTIPLIER == "booth_stored" || MULTIPLIER == "split" || HAS_BYPASS;
+  localparam CODE_WIDTH = FOLDED ? (HAS_BYPASS ? 3 * DIGITS + 1 : 3 * DIGITS) :
+                          (MULTIPLIER == "sign_magnitude") ? WEIGHT_WIDTH + 1 : WEIGHT_WIDTH;
+
   localparam PRODUCT_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + ((SIGNED != 0) ? 0 : 1);
+  localparam PRODUCT_SIGNED = SIGNED != 0 && !FOLDED;
+  localparam HAS_OFFSET = PRODUCT_SIGNED || MULTIPLIER == "booth";
 
   generate
     if (WEIGHT_WIDTH < 2 || WEIGHT_WIDTH > 16 || ACTIVATION_WIDTH < 2 || ACTIVATION_WIDTH > 16) begin : gen_error_operands
@@ -66,15 +77,22 @@ module mac #(
     end
   endgenerate
 
-  reg [WEIGHT_WIDTH-1:0]      weight_q;
-  reg [ACTIVATION_WIDTH-1:0]  activation_q;
-  reg [ACCUMULATOR_WIDTH-1:0] psum_q;
+  wire [CODE_WIDTH-1:0]        weight_code;
+  reg  [CODE_WIDTH-1:0]        weight_q;
+  reg  [ACTIVATION_WIDTH-1:0]  activation_q;
+  reg  [ACCUMULATOR_WIDTH-1:0] psum_q;
+
+  weight_encoder #(
+    .WEIGHT_WIDTH(WEIGHT_WIDTH), .SIGNED(SIGNED), .MULTIPLIER(MULTIPLIER), .CODE_WIDTH(CODE_WIDTH)
+  ) u_encoder (
+    .weight(weight_in), .code(weight_code)
+  );
 
   always @(posedge clk) begin
     if (!rst_n) begin
-      weight_q <= {WEIGHT_WIDTH{1'b0}};
+      weight_q <= {CODE_WIDTH{1'b0}};
     end else if (weight_load) begin
-      weight_q <= weight_in;
+      weight_q <= weight_code;
     end
   end
 
@@ -91,9 +109,9 @@ module mac #(
   multiplier #(
     .WEIGHT_WIDTH(WEIGHT_WIDTH), .ACTIVATION_WIDTH(ACTIVATION_WIDTH), .SIGNED(SIGNED),
     .MULTIPLIER(MULTIPLIER), .ADDER(ADDER), .ROW_ORDER(ROW_ORDER), .RECODE(RECODE),
-    .RESOLVE(PIPELINE == "two_stage")
+    .RESOLVE(PIPELINE == "two_stage"), .CODE_WIDTH(CODE_WIDTH)
   ) u_multiplier (
-    .weight(weight_q), .activation(activation_q), .sum(product_sum), .carry(product_carry)
+    .code(weight_q), .activation(activation_q), .sum(product_sum), .carry(product_carry)
   );
 
   wire [ACCUMULATOR_WIDTH-1:0] next_psum;

@@ -30,25 +30,17 @@ module mult_array #(
   localparam W = WEIGHT_WIDTH;
   localparam A = ACTIVATION_WIDTH;
   localparam P = W + A;
-  // Baugh and Wooley: products with exactly one sign bit are inverted, and the constant 2^(W-1) + 2^(A-1)
-  // - 2^(W+A-1) makes up for it; the last term is an inversion of the product's top bit.
+  // Makes up for the inverted dots, see baugh_wooley_rows.v.
   localparam [P-1:0] ONE = 1;
   localparam [P-1:0] CORRECTION = (SIGNED != 0) ? ((ONE << (W - 1)) + (ONE << (A - 1))) : {P{1'b0}};
 
-  genvar i, j;
-  generate
-    // Partial products, row by weight bit.
-    for (i = 0; i < W; i = i + 1) begin : gen_partial
-      wire [A-1:0] row;
-      for (j = 0; j < A; j = j + 1) begin : gen_bit
-        if (SIGNED != 0 && (i == W - 1) != (j == A - 1)) begin : gen_inverted
-          assign row[j] = ~(weight[i] & activation[j]);
-        end else begin : gen_plain
-          assign row[j] = weight[i] & activation[j];
-        end
-      end
-    end
+  wire [W*A-1:0] rows;
+  baugh_wooley_rows #(.WEIGHT_WIDTH(W), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED)) u_rows (
+    .weight(weight), .activation(activation), .rows(rows)
+  );
 
+  genvar i;
+  generate
     if (ROW_ORDER == "low_first") begin : gen_low_first
       // Row i covers columns i … i+A-1. Bits of the correction sit where an adder has a free input: in the
       // carries of row 0 (columns 1 … A), and at the top of each later row (column i+A-1).
@@ -56,15 +48,16 @@ module mult_array #(
         wire [A-1:0] s;  // columns i … i+A-1
         wire [A-1:0] c;  // columns i+1 … i+A
         if (i == 0) begin : gen_first
-          assign s = gen_partial[0].row;
+          assign s = rows[A-1:0];
           assign c = CORRECTION[A:1];
         end else begin : gen_next
           // The first row that could take column A at its top leaves it to the carries of row 0.
           wire top = (i > 1) ? CORRECTION[i+A-1] : 1'b0;
           wire [A-1:0] above = {top, gen_row[i-1].s[A-1:1]};
-          wire [A-1:0] x = gen_partial[i].row ^ above;
+          wire [A-1:0] partial = rows[i*A+:A];
+          wire [A-1:0] x = partial ^ above;
           assign s = x ^ gen_row[i-1].c;
-          assign c = (gen_partial[i].row & above) | (gen_row[i-1].c & x);
+          assign c = (partial & above) | (gen_row[i-1].c & x);
         end
         assign sum[i] = s[0];
       end
@@ -81,7 +74,7 @@ module mult_array #(
       for (i = 0; i < W; i = i + 1) begin : gen_row
         wire [P-1:0] s;
         wire [P-1:0] c;
-        wire [P-1:0] partial = {{W{1'b0}}, gen_partial[W-1-i].row} << (W - 1 - i);
+        wire [P-1:0] partial = {{W{1'b0}}, rows[(W-1-i)*A+:A]} << (W - 1 - i);
         if (i == 0) begin : gen_first
           assign s = partial;
           assign c = CORRECTION;
@@ -92,17 +85,9 @@ module mult_array #(
         end
       end
 
-      if (RESOLVE != 0) begin : gen_resolved
-        wire [P-1:0] offset_product;
-        adder #(.WIDTH(P), .ADDER(ADDER)) u_final (
-          .a(gen_row[W-1].s), .b(gen_row[W-1].c), .sum(offset_product)
-        );
-        assign sum = {offset_product[P-1] ^ (SIGNED != 0), offset_product[P-2:0]};
-        assign carry = {P{1'b0}};
-      end else begin : gen_pair
-        assign sum = gen_row[W-1].s;
-        assign carry = gen_row[W-1].c;
-      end
+      resolve_pair #(.WIDTH(P), .ADDER(ADDER), .RESOLVE(RESOLVE), .OFFSET(SIGNED)) u_resolve (
+        .in_sum(gen_row[W-1].s), .in_carry(gen_row[W-1].c), .sum(sum), .carry(carry)
+      );
     end else begin : gen_error
 `ifdef __ICARUS__  // has no elaboration tasks, but prints the name of a missing module
       error__ROW_ORDER_must_be__low_first__or__high_first u_error ();

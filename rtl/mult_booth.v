@@ -136,16 +136,11 @@ module mult_booth #(
   wire [P-1:0] tree_carry;
   csa_tree #(.ROWS(ROWS), .WIDTH(P)) u_tree (.rows(rows), .sum(tree_sum), .carry(tree_carry));
 
-  generate
-    if (RESOLVE != 0) begin : gen_resolved
-      wire [P-1:0] offset_product;
-      adder #(.WIDTH(P), .ADDER(ADDER)) u_final (.a(tree_sum), .b(tree_carry), .sum(offset_product));
-      assign sum = {(SIGNED != 0) ? ~offset_product[P-1] : 1'b0, offset_product[P-2:0]};
-      assign carry = {P{1'b0}};
-    end else begin : gen_pair
-      assign sum = tree_sum;
-      assign carry = tree_carry;
-    end
-  endgenerate
+  wire [P-1:0] resolved;
+  resolve_pair #(.WIDTH(P), .ADDER(ADDER), .RESOLVE(RESOLVE), .OFFSET(1)) u_resolve (
+    .in_sum(tree_sum), .in_carry(tree_carry), .sum(resolved), .carry(carry)
+  );
+  // An unsigned product ends below the offset's column.
+  assign sum = {resolved[P-1] & (SIGNED != 0 || RESOLVE == 0), resolved[P-2:0]};
 
 endmodule
