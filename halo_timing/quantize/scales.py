@@ -77,10 +77,14 @@ def fit_scales(
     for rows in _row_chunks(groups):
         block = groups[rows]
         largest = np.abs(block).max(axis=-1)
+        importances = importance if importance is None or importance.ndim == 2 else importance[rows]
+        if search and importances is not None:
+            # A weight that does not count must not stretch the range of trial scales.
+            counting = np.abs(block * (importances > 0)).max(axis=-1)
+            largest = np.where(counting > 0, counting, largest)
         empty = largest < _SMALLEST
         largest[empty] = 1
         if search:
-            importances = importance if importance is None or importance.ndim == 2 else importance[rows]
             unit_scale = _search(block / largest[..., None], book, importances)
         else:
             unit_scale = np.full(largest.shape, 1 / book.reach, np.float32)
