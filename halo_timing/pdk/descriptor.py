@@ -105,7 +105,11 @@ class CornerPattern(_Strict):
     @field_validator("file")
     @classmethod
     def _has_corner(cls, pattern: str) -> str:
-        if "corner" not in re.compile(pattern).groupindex:
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"the pattern cannot be read ({error})") from error
+        if "corner" not in groups:
             raise ValueError("the pattern has no group named 'corner'")
         return pattern
 
@@ -170,11 +174,24 @@ def read_descriptor(path: Path) -> Descriptor:
         If the file cannot be read, is not TOML, or has a wrong entry; the message names file and entry.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Descriptor.model_validate(values)
+        return parse_descriptor(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise PdkError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise PdkError(f"{path}: is not UTF-8 text ({error})") from error
+
+
+def parse_descriptor(text: str, path: Path) -> Descriptor:
+    """Parse the text of a descriptor; `path` is for messages only.
+
+    Raises
+    ------
+    PdkError
+        As :func:`read_descriptor`.
+    """
+    try:
+        return Descriptor.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise PdkError(f"{path}: is not TOML ({error})") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -230,7 +230,7 @@ def _load(path: Path) -> str:
             f"{path}: the gzip data is damaged or cut off ({error}); fetch it again"
         ) from error
     except (OSError, ValueError) as error:
-        raise LibertyError(f"{path}: cannot be read ({error})") from error
+        raise LibertyError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if len(data) > MAX_BYTES:
         raise LibertyError(
             f"{path}: larger than {MAX_BYTES >> 20} MiB; leave current-source (CCS) tables out"

@@ -68,7 +68,7 @@ class Library:
     files : tuple of Path
         The Liberty files.
     sha256 : str
-        Of the files' bytes, in their order.
+        Of the file; of the files' own hashes, in their order, when there are several.
     voltage_v, temperature_c : float
         Of the default operating conditions, else the nominal ones.
     cells : mapping of str to Cell
@@ -152,10 +152,10 @@ def read_library(paths: Sequence[Path]) -> Library:
     max_transitions: list[float] = []
     corner: tuple[float, float] | None = None
     thresholds = None
-    digest = hashlib.sha256()
+    hashes: list[str] = []
     for path in paths:
         library = read_liberty(path)
-        digest.update(bytes.fromhex(sha256_file(path)))
+        hashes.append(sha256_file(path))
         names.append(library.name)
         units, unit_notes = read_units(library)
         all_units.append(units)
@@ -177,7 +177,7 @@ def read_library(paths: Sequence[Path]) -> Library:
     return Library(
         name="+".join(names),
         files=tuple(paths),
-        sha256=digest.hexdigest(),
+        sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
         voltage_v=corner[0],
         temperature_c=corner[1],
         cells=cells,

