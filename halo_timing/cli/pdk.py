@@ -26,9 +26,8 @@ def list_command() -> None:
             click.echo(f"{status.name}: {click.style('broken', fg='red')}: {status.problem}; {status.mend}")
         elif status.is_installed:
             names = ", ".join(corner.name for corner in status.corners)
-            click.echo(
-                f"{click.style(status.name, fg='green')}: {status.title}, in {status.folder}\n  corners {names}"
-            )
+            click.echo(f"{click.style(status.name, fg='green')}: {status.title}, in {status.folder}")
+            click.echo(f"  corners {names}")
         else:
             click.echo(f"{status.name}: {status.title}\n  not here: {status.mend}")
 

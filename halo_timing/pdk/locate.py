@@ -64,7 +64,8 @@ def find_corners(descriptor: Descriptor) -> tuple[Path | None, dict[str, Corner]
     for folder in candidate_folders(descriptor):
         corners = dict(_corners_in(folder, descriptor))
         if corners:
-            return folder, corners
+            is_files = isinstance(descriptor.source, FilesSource)
+            return next(iter(corners.values())).liberty[0].parent if is_files else folder, corners
     return None, {}
 
 

