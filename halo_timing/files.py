@@ -46,7 +46,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another output folder") from error
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); choose another output folder"
+        ) from error
     os.close(handle)
     part = Path(name)
     try:

@@ -20,7 +20,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.errors import NetlistError
+from halo_timing.errors import LibertyError, NetlistError
 from halo_timing.pdk.library import Cell, Library
 
 CONSTANT_0 = 0
@@ -105,6 +105,44 @@ class Netlist:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NetlistError(f"{path}: not a flat netlist in Yosys' JSON form ({error})") from error
         return _Reader(name, module, library, path).netlist()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], library: Library) -> Netlist:
+        """Rebuild what :meth:`to_json` gave.
+
+        Raises
+        ------
+        NetlistError
+            If the data is of another form or the library lacks a cell.
+        """
+        names = ["1'b0", "1'b1"]
+        index_of: dict[str, int] = {name: index for index, name in enumerate(names)}
+
+        def net(name: str) -> int:
+            if name not in index_of:
+                index_of[name] = len(names)
+                names.append(name)
+            return index_of[name]
+
+        try:
+            ports = tuple(
+                Port(port["name"], port["direction"], tuple(net(bit) for bit in port["nets"]))
+                for port in data["ports"]
+            )
+            instances = tuple(
+                Instance(cell["name"], cell["cell"], {pin: net(bit) for pin, bit in cell["pins"].items()})
+                for cell in data["cells"]
+            )
+            position = {instance.name: index for index, instance in enumerate(instances)}
+            groups = {position[entry["cell"]]: (entry["name"], entry["bit"]) for entry in data["registers"]}
+            netlist = cls(data["module"], library, ports, instances, tuple(names), groups)
+            for instance in instances:
+                library.cell(instance.cell)
+        except (KeyError, TypeError, LibertyError) as error:
+            raise NetlistError(
+                f"netlist: not one of this program, or of another library ({error})"
+            ) from error
+        return netlist
 
     def cell_of(self, instance: Instance) -> Cell:
         """Library cell of an instance."""

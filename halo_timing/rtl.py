@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -74,8 +74,9 @@ class Mac:
         Values that differ from the source's defaults.
     interface
         Roles of the ports.
-    recipes
-        Names of the mapping recipes to try.
+    recipes, objective
+        Names of the mapping recipes to try, and what decides between them: the smallest ``"period"`` that
+        is right for any weight, or the smallest ``"area"``.
     conventional
         Whether it counts among the MACs to beat.
     """
@@ -87,6 +88,7 @@ class Mac:
     parameters: Mapping[str, Parameter]
     interface: Interface
     recipes: tuple[str, ...]
+    objective: Literal["period", "area"] = "period"
     conventional: bool = False
 
 
@@ -96,6 +98,7 @@ class _Entry(BaseModel):
     description: str
     parameters: dict[str, Parameter]
     recipes: tuple[str, ...]
+    objective: Literal["period", "area"] = "period"
     conventional: bool = False
 
 
@@ -119,6 +122,7 @@ def family() -> Mapping[str, Mac]:
             parameters=entry.parameters,
             interface=FAMILY_INTERFACE,
             recipes=entry.recipes,
+            objective=entry.objective,
             conventional=entry.conventional,
         )
         for name, entry in entries.items()

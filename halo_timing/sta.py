@@ -145,7 +145,7 @@ def write_delays(
         _stage(folder, netlist, conditions)
         script = (
             f"{_settings(netlist, interface, conditions, {})}set job(sdf) delays.sdf\n"
-            f"set job(outputs) {outputs}\nsource sta_delays.tcl"
+            f"set job(outputs) {outputs}\nsource timing_delays.tcl"
         )
         text = sta.run_script(script, cwd=folder, log_path=log_path)
         reports = _reports(text)
@@ -211,26 +211,77 @@ def sweep(
     ]
 
     def run(block: range) -> list[tuple[TimingPath | None, ...]]:
-        with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
-            folder = Path(name)
-            _stage(folder, netlist, conditions)
-            stage_files(folder, {"delays.sdf": sdf_path})
-            script = _settings(netlist, interface, conditions, arrivals_ps) + _sweep_settings(
-                netlist, interface, held, stages, block
-            )
-            log_path = log_folder / f"sta_sweep_{block.start:05d}.log"
-            reports = _reports(sta.run_script(script, cwd=folder, log_path=log_path))
+        cases = {str(held.values[index]): held.case(netlist, interface, index) for index in block}
+        log_path = log_folder / f"sta_sweep_{block.start:05d}.log"
+        reports = _run_cases(
+            netlist, interface, conditions, sta, sdf_path, arrivals_ps, stages, cases, log_path
+        )
         if progress:
             progress(len(block))
-        return [tuple(reports[f"{held.values[index]} {stage}"] for stage in stages) for index in block]
+        return [tuple(reports[f"{case} {stage}"] for stage in stages) for case in cases]
 
     with ThreadPoolExecutor(jobs) as pool:
         rows = [row for block_rows in pool.map(run, blocks) for row in block_rows]
     return Sweep(held.values, tuple(stages), tuple(rows))
 
 
+def worst_period_ps(
+    netlist: Netlist,
+    interface: Interface,
+    held: HeldWeight,
+    conditions: TimingConditions,
+    sta: OpenSta,
+    log_folder: Path,
+) -> float:
+    """Period that is right for any weight, without case analysis on it: what a designer would sign off.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA fails.
+    """
+    stages = stages_of(netlist, interface, held)
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        sdf_path = Path(name) / "delays.sdf"
+        arrivals = write_delays(netlist, interface, conditions, sta, sdf_path, log_folder / "sta_delays.log")
+        reports = _run_cases(
+            netlist,
+            interface,
+            conditions,
+            sta,
+            sdf_path,
+            arrivals,
+            stages,
+            {"any": []},
+            log_folder / "sta_worst.log",
+        )
+    return max((path.period_ps for path in reports.values() if path), default=0.0)
+
+
+def _run_cases(
+    netlist: Netlist,
+    interface: Interface,
+    conditions: TimingConditions,
+    sta: OpenSta,
+    sdf_path: Path,
+    arrivals_ps: Mapping[str, float],
+    stages: Mapping[str, Sequence[str]],
+    cases: Mapping[str, Sequence[tuple[str, int]]],
+    log_path: Path,
+) -> dict[str, TimingPath | None]:
+    """Slowest path per case and stage, keyed ``"case stage"``, in one OpenSTA process."""
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        folder = Path(name)
+        _stage(folder, netlist, conditions)
+        stage_files(folder, {"delays.sdf": sdf_path})
+        script = _settings(netlist, interface, conditions, arrivals_ps) + _case_settings(
+            netlist, interface, stages, cases
+        )
+        return _reports(sta.run_script(script, cwd=folder, log_path=log_path))
+
+
 def _stage(folder: Path, netlist: Netlist, conditions: TimingConditions) -> None:
-    flows = ("sta_setup.tcl", "sta_delays.tcl", "sta_sweep.tcl", "no_wires.lib")
+    flows = ("timing_setup.tcl", "timing_delays.tcl", "timing_cases.tcl", "no_wires.lib")
     stage_files(folder, {name: flows_dir() / name for name in flows})
     stage_files(folder, {f"library_{index}.lib": path for index, path in enumerate(conditions.liberty)})
     write_text(folder / "netlist.v", netlist.to_verilog())
@@ -256,12 +307,11 @@ def _settings(
     return "".join(f"set job({name}) {value}\n" for name, value in settings.items())
 
 
-def _sweep_settings(
+def _case_settings(
     netlist: Netlist,
     interface: Interface,
-    held: HeldWeight,
     stages: Mapping[str, Sequence[str]],
-    block: range,
+    cases: Mapping[str, Sequence[tuple[str, int]]],
 ) -> str:
     quiet = [
         _pair(netlist.net_names[net], str((value >> bit) & 1))
@@ -269,21 +319,15 @@ def _sweep_settings(
         for bit, net in enumerate(netlist.port(port).nets)
     ]
     groups = [_pair(name, _list(map(tcl_quote, endpoints))) for name, endpoints in stages.items()]
-    cases = [
-        _list(
-            [
-                str(held.values[index]),
-                _list(_pair(pin, str(value)) for pin, value in held.case(netlist, interface, index)),
-            ]
-        )
-        for index in block
+    constants = [
+        _pair(case, _list(_pair(pin, str(value)) for pin, value in pins)) for case, pins in cases.items()
     ]
     return (
         "set job(sdf) delays.sdf\n"
         f"set job(quiet) {_list(quiet)}\n"
         f"set job(groups) {_list(groups)}\n"
-        f"set job(cases) {_list(cases)}\n"
-        "source sta_sweep.tcl"
+        f"set job(cases) {_list(constants)}\n"
+        "source timing_cases.tcl"
     )
 
 

@@ -38,7 +38,7 @@ class Recipe(BaseModel):
 
     description: str
     abc: str
-    hierarchy: Literal["flat", "kept"]
+    hierarchy: Literal["flat", "units"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class MappingTarget:
     dont_use
         Cells that must not be chosen.
     tie_high, tie_low
-        (cell, pin) that gives constant 1 and 0.
+        (cell, pin) that gives constant 1 and 0, where the library has such cells.
     drive_cell
         Cell that drives the inputs, for ABC.
     output_load_ff, period_ps
@@ -64,8 +64,8 @@ class MappingTarget:
     liberty: tuple[Path, ...]
     library: Library
     dont_use: tuple[str, ...]
-    tie_high: tuple[str, str]
-    tie_low: tuple[str, str]
+    tie_high: tuple[str, str] | None
+    tie_low: tuple[str, str] | None
     drive_cell: str
     output_load_ff: float
     period_ps: float
@@ -128,9 +128,8 @@ def synthesize(mac: Mac, target: MappingTarget, recipe_name: str, yosys: Yosys, 
                 ),
                 "LIBERTY": " ".join(f"-liberty {file}" for file in files),
                 "DONT_USE": dont_use,
-                "FLATTEN": "-flatten" if recipe.hierarchy == "flat" else "",
-                "TIE_HIGH": " ".join(map(_word, target.tie_high)),
-                "TIE_LOW": " ".join(map(_word, target.tie_low)),
+                "KEEP": f"setattr -set keep_hierarchy 1 {mac.top}/c:*" if recipe.hierarchy == "units" else "",
+                "TIE": _tie_command(target),
             },
         )
         log_path = log_folder / f"synth_{recipe_name}.log"
@@ -138,6 +137,13 @@ def synthesize(mac: Mac, target: MappingTarget, recipe_name: str, yosys: Yosys, 
         shutil.copyfile(folder / f"{log_path.stem}.ys", log_path.with_suffix(".ys"))
         shutil.copyfile(folder / "recipe.abc", log_path.with_suffix(".abc"))
         return Netlist.from_yosys_json(folder / "mapped.json", target.library)
+
+
+def _tie_command(target: MappingTarget) -> str:
+    if target.tie_high is None or target.tie_low is None:
+        return "# no tie cells: constants stay constants"
+    high, low = (" ".join(map(_word, tie)) for tie in (target.tie_high, target.tie_low))
+    return f"hilomap -singleton -hicell {high} -locell {low}"
 
 
 def fill_script(name: str, words: Mapping[str, str]) -> str:

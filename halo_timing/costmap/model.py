@@ -79,7 +79,9 @@ class CostMap:
         count = len(self.values)
         for name in ("period_ps", "bound_ps", "energy_fj"):
             if getattr(self, name).shape != (count,):
-                raise CostMapError(f"cost map: {name} has shape {getattr(self, name).shape}, expected ({count},)")
+                raise CostMapError(
+                    f"cost map: {name} has shape {getattr(self, name).shape}, expected ({count},)"
+                )
         if count == 0 or np.any(np.diff(self.values) <= 0):
             raise CostMapError("cost map: values must be sorted, distinct and not empty")
         if not self.levels:
@@ -177,18 +179,14 @@ def _level_json(level: Level) -> dict[str, Any]:
     }
 
 
-def _check_levels(
-    values: NDArray[np.int16], period_ps: NDArray[np.float32], levels: Sequence[Level]
-) -> None:
+def _check_levels(values: NDArray[np.int16], period_ps: NDArray[np.float32], levels: Sequence[Level]) -> None:
     faster: NDArray[np.int16] = np.zeros(1, np.int16)
     for index, level in enumerate(levels):
         codebook = level.codebook
         if np.any(np.diff(codebook) <= 0) or not np.isin(codebook, values).all():
             raise CostMapError(f"cost map: codebook {index} must be sorted, distinct operand values")
         if not np.isin(faster, codebook).all():
-            raise CostMapError(
-                f"cost map: codebook {index} must hold 0 and every value of the faster levels"
-            )
+            raise CostMapError(f"cost map: codebook {index} must hold 0 and every value of the faster levels")
         slowest = float(period_ps[np.isin(values, codebook)].max())
         if slowest > level.period_ps * (1 + 1e-6):
             raise CostMapError(

@@ -1,0 +1,73 @@
+"""Figures of a result folder under METRICS2.1-style names: what the report and other tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from halo_timing.costmap.model import CostMap
+from halo_timing.quantize.report import QuantizationReport
+from halo_timing.tables import Tables
+
+
+def collect_metrics(out: Path, references: Sequence[Path], model: str | None) -> dict[str, Any]:
+    """Figures of a run.
+
+    Parameters
+    ----------
+    out
+        Result folder with tables and cost map.
+    references
+        Folders of the MACs to compare with, relative to `out`.
+    model
+        Folder of the quantized model, relative to `out`; None if there is none.
+
+    Returns
+    -------
+    dict
+        Plain data. ``ratio__self`` is the MAC's own slowest weight over its fastest level,
+        ``ratio__best`` the slowest weight of the fastest reference over the same.
+    """
+    tables, cost_map = Tables.load(out), CostMap.load(out / "costmap.safetensors")
+    corner = tables.metadata["corner"]
+    metrics: dict[str, Any] = _mac_metrics(out, tables)
+    worst_ps = float(tables.period_ps.max())
+    fast_ps = cost_map.levels[0].period_ps
+    for index, level in enumerate(cost_map.levels):
+        metrics |= {
+            f"level:{index}__values": len(level.codebook),
+            f"level:{index}__period_ps": round(level.period_ps, 3),
+            f"level:{index}__freq_ghz": round(level.freq_ghz, 6),
+        }
+    metrics["ratio__self"] = round(worst_ps / fast_ps, 4)
+    others = {folder.name: Tables.load(out / folder) for folder in references}
+    for name, other in others.items():
+        metrics |= {
+            f"reference:{name}__{key}": value
+            for key, value in _mac_metrics(out / "reference" / name, other).items()
+        }
+    if others:
+        best = min(others, key=lambda name: float(others[name].period_ps.max()))
+        metrics["reference__best"] = best
+        metrics["ratio__best"] = round(float(others[best].period_ps.max()) / fast_ps, 4)
+    metrics["corner"] = corner
+    if model is not None:
+        report = QuantizationReport.load(out / model / "quantization.json")
+        for method, quality in report.totals.items():
+            key = method.lower().replace(" ", "_")
+            metrics |= {f"quantize__{key}__{name}": value for name, value in quality.figures().items()}
+    return metrics
+
+
+def _mac_metrics(folder: Path, tables: Tables) -> dict[str, Any]:
+    synthesis = json.loads((folder / "synthesis.json").read_text())
+    corner = tables.metadata["corner"]
+    return {
+        "synthesis__area__cell": round(synthesis["area_um2"], 3),
+        "synthesis__count__cell": synthesis["cell_count"],
+        "synthesis__recipe": synthesis["recipe"],
+        f"timing__period__worst__corner:{corner}": round(float(tables.period_ps.max()), 3),
+        f"timing__period__best__corner:{corner}": round(float(tables.period_ps.min()), 3),
+    }

@@ -1,0 +1,73 @@
+"""What a run is asked to do: from a TOML file, from flags, or from Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from halo_timing.costmap.levels import DEFAULT_LEVELS, DEFAULT_MIN_SIZE
+from halo_timing.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class RunConfig(BaseModel):
+    """Options of a run; the defaults make the demonstration.
+
+    Parameters
+    ----------
+    pdk, corner
+        Cells; corner None is the PDK's default one.
+    mac
+        MAC to characterise, as ``mac list`` names it, optionally with parameters.
+    reference
+        MACs to compare with; None takes the conventional ones of the family, with the widths of `mac`.
+    model
+        Checkpoint to quantize: a name of a packaged model, or a path; None quantizes nothing.
+    levels, margin, min_size
+        Levels of the cost map, the share added to their periods, and the smallest codebook.
+    tile, fast_share, outlier_sigma
+        Quantizer's tile size, share of weights at the fastest level, and outlier limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pdk: str = "nangate45"
+    corner: str | None = None
+    mac: str = "array"
+    reference: tuple[str, ...] | None = None
+    model: str | None = "minilm"
+    levels: int = Field(DEFAULT_LEVELS, ge=1, le=16)
+    margin: float = Field(0.0, ge=0, le=1)
+    min_size: int = Field(DEFAULT_MIN_SIZE, ge=1)
+    tile: int = Field(128, ge=1)
+    fast_share: float = Field(0.5, ge=0, le=1)
+    outlier_sigma: float = Field(3.0, ge=0)
+
+    @classmethod
+    def from_toml(cls, path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+        """Read a TOML file and let `overrides` win.
+
+        Raises
+        ------
+        UsageError
+            If the file or an option is wrong.
+        """
+        try:
+            options = tomllib.loads(path.read_text()) if path else {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{path}: not a run file ({error})") from error
+        try:
+            return cls.model_validate({**options, **overrides})
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = ".".join(map(str, first["loc"]))
+            raise UsageError(
+                f"{path or 'options'}: {option}: {first['msg']}, found {first['input']!r}"
+            ) from error

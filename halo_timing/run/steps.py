@@ -1,0 +1,119 @@
+"""One step of a run: made once, kept with its record, made again only when something it depends on changes.
+
+A step's files are made in a working folder inside the result folder and renamed into place when all of them
+are there; the record is written last. Whatever moment a run is killed at, the next one finds either a whole
+step with its record, or redoes it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from halo_timing.errors import UsageError
+from halo_timing.files import sha256_file, sha256_json, write_json
+
+_RECORDS = ".steps"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to be made.
+
+    Parameters
+    ----------
+    name
+        Unique in the run; may hold ``/``.
+    inputs
+        Everything the result depends on, as JSON: options, hashes of files, versions of tools.
+    action
+        Makes the files in the folder that it is given.
+    in_place
+        The action works on the result folder itself and takes care of interruptions.
+    """
+
+    name: str
+    inputs: Mapping[str, Any]
+    action: Callable[[Path], None]
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A step that is done: hash of its inputs, hashes of its files by name, and how long it took."""
+
+    name: str
+    key: str
+    outputs: Mapping[str, str]
+    seconds: float
+    reused: bool
+
+    @property
+    def digest(self) -> str:
+        """Hash of all its files, for the inputs of later steps."""
+        return sha256_json(dict(self.outputs))
+
+
+def execute(step: Step, folder: Path) -> Record:
+    """Make a step's files in `folder`, unless they are there.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written.
+    """
+    key = sha256_json({"step": step.name, "inputs": step.inputs})
+    record_path = folder / _RECORDS / f"{step.name.replace('/', '.')}.json"
+    if (record := _valid_record(record_path, key, folder)) is not None:
+        return record
+    started = time.monotonic()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        working = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        if step.in_place:
+            step.action(folder)
+            files = [path for path in folder.glob(f"{step.name}/**/*") if path.is_file()]
+            made = {path.relative_to(folder).as_posix(): path for path in files}
+        else:
+            step.action(working)
+            files = [path for path in working.rglob("*") if path.is_file()]
+            made = {path.relative_to(working).as_posix(): path for path in files}
+        outputs = {name: sha256_file(path) for name, path in sorted(made.items())}
+        record_path.unlink(missing_ok=True)
+        if not step.in_place:
+            for name, path in made.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                path.replace(folder / name)
+        seconds = round(time.monotonic() - started, 2)
+        write_json(record_path, {"name": step.name, "key": key, "outputs": outputs, "seconds": seconds})
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+    return Record(step.name, key, outputs, seconds, reused=False)
+
+
+def _valid_record(path: Path, key: str, folder: Path) -> Record | None:
+    """Read the record if it was made from the same inputs and its files are unchanged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads(path.read_text())
+        outputs: dict[str, str] = data["outputs"]
+        if data["key"] == key and all(
+            sha256_file(folder / name) == digest for name, digest in outputs.items()
+        ):
+            return Record(data["name"], key, outputs, data["seconds"], reused=True)
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete working folders of runs that were killed."""
+    for path in folder.glob(".making-*"):
+        shutil.rmtree(path, ignore_errors=True)
