@@ -63,7 +63,7 @@ class Mapped:
 
 
 def mapping_target(pdk: Pdk, corner: Corner) -> MappingTarget:
-    """What synthesis maps to at a corner of a PDK."""
+    """Return what synthesis maps to at a corner of a PDK."""
     cells, constraints = pdk.cells(corner), pdk.constraints(corner)
 
     def tie(cell: TieCell | None) -> tuple[str, str] | None:
@@ -82,7 +82,7 @@ def mapping_target(pdk: Pdk, corner: Corner) -> MappingTarget:
 
 
 def timing_conditions(pdk: Pdk, corner: Corner) -> TimingConditions:
-    """What OpenSTA assumes around a MAC at a corner of a PDK."""
+    """Return what OpenSTA assumes around a MAC at a corner of a PDK."""
     constraints = pdk.constraints(corner)
     return TimingConditions(corner.liberty, constraints.output_load_ff, constraints.input_slew_ps)
 

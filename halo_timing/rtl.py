@@ -170,13 +170,22 @@ def read_module(files: Sequence[Path], top: str) -> Module:
     RtlError
         If a file is missing or does not parse, or no file defines the module.
     """
-    names = []
-    for path in files:
-        for definition in _definitions(path, path.stat().st_mtime_ns if path.is_file() else 0):
-            if definition.name == top:
-                return _module(definition)
-            names.append(definition.name)
-    raise RtlError(f"no module {top!r} in {', '.join(map(str, files))}; found: {', '.join(names) or 'none'}")
+    declared = [(path, name) for path in files for name in _module_names(path)]
+    for path, name in declared:
+        if name == top:
+            definitions = _definitions(path, path.stat().st_mtime_ns)
+            return _module(next(definition for definition in definitions if definition.name == top))
+    names = ", ".join(name for _, name in declared)
+    raise RtlError(f"no module {top!r} in {', '.join(map(str, files))}; found: {names or 'none'}")
+
+
+def _module_names(path: Path) -> list[str]:
+    """Modules that a file seems to declare: only the one that is asked for has to parse."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise RtlError(f"{path}: cannot be read ({error.strerror})") from error
+    return re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE)
 
 
 @lru_cache(maxsize=1)
@@ -193,8 +202,6 @@ def _definitions(path: Path, _modified_ns: int) -> tuple[Any, ...]:
     from pyverilog.vparser.ast import ModuleDef
     from pyverilog.vparser.parser import ParseError
 
-    if not path.is_file():
-        raise RtlError(f"{path}: no such Verilog file")
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as folder:
         try:
             text = find_icarus().preprocess(path, log_path=Path(folder) / "preprocess.log")

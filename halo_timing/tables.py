@@ -94,12 +94,13 @@ class Tables:
                 values, stage_bound_ps = stream.get_tensor("value"), stream.get_tensor("stage_bound_ps")
             if metadata["schema_version"] != SCHEMA_VERSION:
                 raise CostMapError(
-                    f"{path}: schema version {metadata['schema_version']}, this program reads {SCHEMA_VERSION}"
+                    f"{path}: schema version {metadata['schema_version']}, "
+                    f"this program reads {SCHEMA_VERSION}"
                 )
             worst_paths = tuple(json.loads((folder / "paths.json").read_text()))
         except FileNotFoundError as error:
             raise CostMapError(
-                f"{error.filename}: no such table; make it with `halo-timing characterize`"
+                f"{path}: no such table, or paths.json is missing; make it with `halo-timing characterize`"
             ) from error
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise CostMapError(f"{path}: not a table ({error}); make it again") from error
@@ -113,20 +114,17 @@ class Tables:
         width = int(self.metadata["weight_width"])
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
+        stage_columns = [f"bound_ps[{stage}]" for stage in self.stages]
         writer.writerow(
-            ["value", "bits", "bound_ps", *(f"bound_ps[{stage}]" for stage in self.stages)]
-            + ["freq_ghz", "startpoint", "endpoint", "cells"]
+            ["value", "bits", "bound_ps", *stage_columns, "freq_ghz", "startpoint", "endpoint", "cells"]
         )
         for index, value in enumerate(self.values):
             bound, path = float(self.bound_ps[index]), self.worst_paths[index]
+            bits = format(int(value) & ((1 << width) - 1), f"0{width}b")
+            stages = [f"{float(stage):.3f}" for stage in self.stage_bound_ps[index]]
+            ends = [path["startpoint"], path["endpoint"], len(path["points"])] if path else ["", "", 0]
             writer.writerow(
-                [int(value), format(int(value) & ((1 << width) - 1), f"0{width}b"), f"{bound:.3f}"]
-                + [f"{float(stage):.3f}" for stage in self.stage_bound_ps[index]]
-                + (
-                    [f"{1e3 / bound:.6f}", path["startpoint"], path["endpoint"], len(path["points"])]
-                    if path
-                    else []
-                )
+                [int(value), bits, f"{bound:.3f}", *stages, f"{1e3 / bound if bound else 0:.6f}", *ends]
             )
         return stream.getvalue()
 

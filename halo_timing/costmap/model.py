@@ -143,10 +143,11 @@ class CostMap:
         try:
             with safe_open(path, framework="numpy") as stream:
                 metadata = json.loads((stream.metadata() or {})["halo_timing"])
-                arrays = {name: stream.get_tensor(name) for name in stream.keys()}
+                arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no mapping)
             if metadata["schema_version"] != SCHEMA_VERSION:
                 raise CostMapError(
-                    f"{path}: schema version {metadata['schema_version']}, this program reads {SCHEMA_VERSION}"
+                    f"{path}: schema version {metadata['schema_version']}, "
+                    f"this program reads {SCHEMA_VERSION}"
                 )
             levels = tuple(
                 Level(
@@ -190,7 +191,8 @@ def _check_levels(values: NDArray[np.int16], period_ps: NDArray[np.float32], lev
         slowest = float(period_ps[np.isin(values, codebook)].max())
         if slowest > level.period_ps * (1 + 1e-6):
             raise CostMapError(
-                f"cost map: level {index} runs at {level.period_ps:.1f} ps, but one of its values needs {slowest:.1f} ps"
+                f"cost map: level {index} runs at {level.period_ps:.1f} ps, "
+                f"but one of its values needs {slowest:.1f} ps"
             )
         if index and level.period_ps < levels[index - 1].period_ps:
             raise CostMapError("cost map: levels must be ordered from the fastest to the slowest")

@@ -4,85 +4,28 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from halo_timing.characterize import (
-    characterize_netlist,
-    map_mac,
-    mapping_target,
-    provenance,
-    timing_conditions,
-)
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
 from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
-from halo_timing.netlist import Netlist
-from halo_timing.pdk.registry import Corner, Pdk, load_pdk
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
-from halo_timing.resources import flows_dir
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
-from halo_timing.run.steps import Record, Step, execute, remove_leftovers
+from halo_timing.run.session import Reporter, Session, characterize, open_session
+from halo_timing.run.steps import Record, Step, remove_leftovers
 from halo_timing.tables import Tables
-from halo_timing.tools.opensta import OpenSta, find_opensta
-from halo_timing.tools.yosys import Yosys, find_yosys
 
 MANIFEST_VERSION = 1
 MODEL_FOLDER = "model"
 REFERENCE_FOLDER = "reference"
-
-
-class Reporter(Protocol):
-    """Is told how a run goes on."""
-
-    def started(self, step: str, total: int) -> Callable[[int], None]:
-        """Begin a step of `total` units; the returned function takes the units done since its last call."""
-
-    def finished(self, record: Record) -> None:
-        """End a step."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """What all steps of a run share."""
-
-    pdk: Pdk
-    corner: Corner
-    yosys: Yosys
-    sta: OpenSta
-    jobs: int
-    reporter: Reporter
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """PDK, corner, hashes and tool versions."""
-        return provenance(self.pdk, self.corner, self.yosys, self.sta)
-
-    def execute(self, step: Step, folder: Path) -> Record:
-        """Make a step, or find it made."""
-        record = execute(step, folder)
-        self.reporter.finished(record)
-        return record
-
-
-def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int, install: bool) -> Session:
-    """Find the tools and the PDK.
-
-    Raises
-    ------
-    ToolNotFoundError, PdkError
-        If one of them is missing.
-    """
-    sta, yosys = find_opensta(), find_yosys()
-    loaded = load_pdk(pdk, install=install)
-    return Session(loaded, loaded.corner(corner), yosys, sta, jobs, reporter)
 
 
 def run(
@@ -127,55 +70,6 @@ def run(
     write_json(out / "manifest.json", _manifest(config, session, records))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
-
-
-def characterize(session: Session, mac: Mac, folder: Path, *, label: str = "") -> list[Record]:
-    """Make netlist and tables of one MAC in `folder`; `label` goes before the steps' names."""
-    netlist = session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
-    tables = session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)
-    return [netlist, tables]
-
-
-def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
-    target = mapping_target(session.pdk, session.corner)
-    conditions = timing_conditions(session.pdk, session.corner)
-
-    def action(working: Path) -> None:
-        advance = session.reporter.started(name, len(mac.recipes) + 1)
-        mapped = map_mac(mac, target, conditions, session.yosys, session.sta, folder / "logs", advance)
-        write_text(working / "netlist.v", mapped.netlist.to_verilog())
-        write_json(working / "netlist.json", mapped.netlist.to_json())
-        write_json(working / "synthesis.json", mapped.summary())
-
-    inputs = {
-        "mac": {**asdict(mac), "files": [sha256_file(path) for path in mac.files]},
-        "provenance": session.provenance,
-        "cells": [target.dont_use, target.tie_high, target.tie_low, target.drive_cell],
-        "constraints": [target.output_load_ff, target.period_ps, conditions.input_slew_ps],
-        "flows": [sha256_file(path) for path in sorted(flows_dir().rglob("*")) if path.is_file()],
-        "version": version("halo-timing"),
-    }
-    return Step(name, inputs, action)
-
-
-def _tables_step(session: Session, mac: Mac, netlist: Record, folder: Path, name: str) -> Step:
-    def action(working: Path) -> None:
-        library = session.pdk.library(session.corner)
-        mapped = Netlist.from_json(json.loads((folder / "netlist.json").read_text()), library)
-        weights = 1 << len(mapped.port(mac.interface.weight).nets)
-        characterize_netlist(
-            mac,
-            mapped,
-            timing_conditions(session.pdk, session.corner),
-            session.sta,
-            sdf_path=working / "delays.sdf",
-            log_folder=folder / "logs",
-            provenance=session.provenance,
-            jobs=session.jobs,
-            progress=session.reporter.started(name, weights),
-        ).save(working)
-
-    return Step(name, {"netlist": netlist.key, "files": netlist.digest}, action)
 
 
 def _costmap_step(config: RunConfig, session: Session, tables: Record, out: Path) -> Step:

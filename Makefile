@@ -1,0 +1,48 @@
+# Two commands on a fresh machine: `make demo` sets up everything and runs the main job, `make test` the tests.
+# Both can be given again at any time; what is there already is kept.
+
+PYTHON ?= python3
+VENV   ?= .venv
+OUT    ?= results/demo
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test lint setup setup-test tools clean
+
+help:
+	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
+	@echo "make test   set up, then run linters, type checks and tests"
+	@echo "make lint   linters and type checks only"
+	@echo "make clean  remove the virtual environment and the demo's results"
+
+demo: setup
+	$(BIN)/halo-timing doctor
+	$(BIN)/halo-timing pdk install nangate45
+	$(BIN)/halo-timing run --pdk nangate45 --mac array --model minilm --out "$(OUT)"
+
+test: setup-test lint
+	$(BIN)/python -m pytest -q --cov --cov-report=term
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: tools $(VENV)/.installed
+
+setup-test: tools $(VENV)/.installed-dev
+
+$(VENV)/.installed: pyproject.toml
+	@echo "==> Python packages of halo_timing into $(VENV)"
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" "."
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	@echo "==> Python packages of halo_timing and of its tests into $(VENV)"
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh "$(VENV)" ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+tools:
+	@sh scripts/tools.sh
+
+clean:
+	rm -rf $(VENV) $(OUT)

@@ -1,0 +1,51 @@
+"""``halo-timing characterize``: RTL to lookup tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from halo_timing.cli.progress import TerminalReporter, default_jobs
+from halo_timing.rtl import find_mac
+from halo_timing.run.session import characterize as make_tables
+from halo_timing.run.session import open_session
+from halo_timing.tables import Tables
+
+
+@click.command()
+@click.option("--mac", default="array", show_default=True, help="NAME or NAME:PARAMETER=VALUE,…")
+@click.option("--pdk", default="nangate45", show_default=True)
+@click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
+def characterize(mac: str, pdk: str, corner: str | None, out: Path, jobs: int | None) -> None:
+    """Map a MAC, prove the netlist, and bound the period of every weight value."""
+    chosen = find_mac(mac)
+    with TerminalReporter() as reporter:
+        session = open_session(pdk, corner, reporter, jobs=jobs or default_jobs(), install=False)
+        make_tables(session, chosen, out)
+    _show(Tables.load(out), out)
+
+
+def _show(tables: Tables, out: Path) -> None:
+    table = Table(
+        box=SIMPLE_HEAD, title=f"{tables.metadata['mac']} on {tables.metadata['pdk']}", title_justify="left"
+    )
+    for heading in ("weights", "count", "slowest, ps", "GHz", "fastest, ps"):
+        table.add_column(heading, justify="right" if heading != "weights" else "left")
+    period_ps, values = tables.period_ps, tables.values.astype(int)
+    for exponent in reversed(range(int(tables.metadata["weight_width"]))):
+        step = 1 << exponent
+        chosen = (values % step == 0) & (values % (2 * step) != 0)
+        slowest, fastest = float(period_ps[chosen].max()), float(period_ps[chosen].min())
+        name = f"odd multiples of {step}" if exponent else "odd"
+        table.add_row(
+            name, str(int(chosen.sum())), f"{slowest:.0f}", f"{1e3 / slowest:.2f}", f"{fastest:.0f}"
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"One row a weight: {out / 'weights.csv'}", markup=False, soft_wrap=True)

@@ -1,0 +1,73 @@
+"""The command group, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from halo_timing.errors import HaloTimingError
+
+# Command name → module and object. Modules are imported when their command is used: start-up stays quick.
+_COMMANDS = {
+    "doctor": "halo_timing.cli.doctor:doctor",
+    "pdk": "halo_timing.cli.pdk:pdk",
+    "mac": "halo_timing.cli.mac:mac",
+    "characterize": "halo_timing.cli.characterize:characterize",
+    "costmap": "halo_timing.cli.costmap:costmap",
+    "quantize": "halo_timing.cli.quantize:quantize",
+    "report": "halo_timing.cli.report:report",
+    "run": "halo_timing.cli.run:run",
+}
+
+
+class _Group(click.Group):
+    """Loads commands when they are asked for, and turns expected errors into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except HaloTimingError as error:
+            click.echo(f"halo-timing: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("halo-timing: interrupted; the same command goes on from here", err=True)
+            ctx.exit(130)
+        except OSError as error:
+            # A full disk or a folder that went away: the user's to mend, not a defect to trace.
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"halo-timing: {place}{error.strerror or error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("halo-timing"), prog_name="halo-timing")
+def cli() -> None:
+    """Tell what a weight value costs: delay and energy of MAC operands, and quantizers that use them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; usage mistakes exit with 1, failed tools with 2."""
+    try:
+        cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except click.Abort:
+        click.echo("halo-timing: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)

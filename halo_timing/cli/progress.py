@@ -1,0 +1,71 @@
+"""Progress of a run on a terminal: one line a step, with an estimate of the time left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from halo_timing.run.steps import Record
+
+_WORDS = {
+    "netlist": "synthesise, choose a recipe, prove equal to the RTL",
+    "tables": "bound every weight",
+    "costmap": "find levels and codebooks",
+    "model": "quantize the model",
+    "report": "write the report",
+}
+
+
+def default_jobs() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class TerminalReporter:
+    """Shows the steps of a run; use it as a context."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> TerminalReporter:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, step: str, total: int) -> Callable[[int], None]:
+        """Begin a step of `total` units."""
+        self._task = task = self._progress.add_task(_title(step), total=total)
+        return lambda units: self._progress.advance(task, units)
+
+    def finished(self, record: Record) -> None:
+        """End a step."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        outcome = "there already" if record.reused else f"{record.seconds:.1f} s"
+        self._console.print(f"  {_title(record.name):62} {outcome}", markup=False)
+
+
+def _title(step: str) -> str:
+    folder, _, name = step.rpartition("/")
+    words = _WORDS.get(name, name)
+    return f"{folder.removeprefix('reference/')}: {words}" if folder else words

@@ -1,0 +1,29 @@
+"""``halo-timing report``: the page of a result folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from halo_timing.errors import UsageError
+from halo_timing.files import write_json, write_text
+from halo_timing.metrics import collect_metrics
+from halo_timing.report.page import render_report
+from halo_timing.run.pipeline import MODEL_FOLDER, REFERENCE_FOLDER
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Draw report.html of the result FOLDER again, from the files in it."""
+    if not (folder / "costmap.safetensors").is_file():
+        raise UsageError(f"{folder}: no result folder of `halo-timing run`: costmap.safetensors is missing")
+    references = sorted(
+        path.relative_to(folder) for path in folder.glob(f"{REFERENCE_FOLDER}/*") if path.is_dir()
+    )
+    model = MODEL_FOLDER if (folder / MODEL_FOLDER / "quantization.json").is_file() else None
+    metrics = collect_metrics(folder, references, model)
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "report.html", render_report(folder, references, metrics))
+    click.echo(folder / "report.html")

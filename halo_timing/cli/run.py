@@ -1,0 +1,61 @@
+"""``halo-timing run``: everything, from RTL to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from halo_timing.cli.progress import TerminalReporter, default_jobs
+from halo_timing.run.config import RunConfig
+from halo_timing.run.pipeline import run as run_chain
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--pdk", help="PDK, as `pdk list` shows it.  [default: nangate45]")
+@click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
+@click.option("--mac", help="MAC, as `mac list` shows it: NAME or NAME:PARAMETER=VALUE,…  [default: array]")
+@click.option("--reference", multiple=True, help="MAC to compare with.  [default: the conventional ones]")
+@click.option("--model", help="Checkpoint to quantize: a path, or minilm.  [default: minilm]")
+@click.option("--no-model", is_flag=True, help="Quantize nothing.")
+@click.option("--levels", type=int, help="Levels of the cost map.  [default: 3]")
+@click.option("--margin", type=float, help="Share added to each level's period.  [default: 0]")
+@click.option("--tile", type=int, help="Tile size of the quantizer.  [default: 128]")
+@click.option("--fast-share", type=float, help="Share of weights at the fastest level.  [default: 0.5]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
+def run(config: Path | None, out: Path, jobs: int | None, no_model: bool, **options: Any) -> None:
+    """Do the whole chain; CONFIG is a TOML file of the same options, and flags win over it.
+
+    What is there already is kept: the command can be stopped at any time and given again.
+    """
+    overrides = {name: value for name, value in options.items() if value not in (None, ())}
+    if no_model:
+        overrides["model"] = None
+    settings = RunConfig.from_toml(config, overrides)
+    with TerminalReporter() as reporter:
+        metrics = run_chain(settings, out, reporter, jobs=jobs or default_jobs())
+    _show(metrics, out)
+
+
+def _show(metrics: dict[str, Any], out: Path) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"\nFast level  {metrics['level:0__freq_ghz']:.2f} GHz with {metrics['level:0__values']} values: "
+        f"{metrics['ratio__self']:.2f}x this MAC's slowest weight"
+    )
+    if "ratio__best" in metrics:
+        console.print(
+            f"Honestly    {metrics['ratio__best']:.2f}x the best conventional MAC "
+            f"({metrics['reference__best']}) at its slowest weight"
+        )
+    if "quantize__halo__sqnr_db" in metrics:
+        console.print(
+            f"Model       {metrics['quantize__halo__effective_bits']:.2f} bits a weight, "
+            f"{metrics['quantize__halo__sqnr_db']:.1f} dB SQNR, "
+            f"{metrics['quantize__halo__level_shares'][0]:.0%} of the weights at the fast level"
+        )
+    console.print(f"Report      {out / 'report.html'}", markup=False, soft_wrap=True)
