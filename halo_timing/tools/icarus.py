@@ -15,6 +15,7 @@ from halo_timing.tools.process import Finished, run_tool
 from halo_timing.tools.quoting import plain_name
 
 _MEND = "`brew install icarus-verilog`" if sys.platform == "darwin" else "`sudo apt-get install iverilog`"
+_SDF_COMPLAINT = re.compile(r"^(?:SDF ERROR|.*WARNING:.*Unable to (?:open SDF|find|match)).*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ class Icarus:
             timeout_s=timeout_s,
             name="vvp",
         )
-        # vvp goes on, and ends well, after an SDF file that it could not read.
-        complaint = re.search(r"^.*SDF (?:ERROR|WARNING).*$", finished.stdout + finished.stderr, re.MULTILINE)
-        if finished.return_code or (complaint and "ERROR" in complaint.group()):
+        # vvp goes on, and ends well, after an SDF file it cannot open or an instance it cannot find.
+        complaint = _SDF_COMPLAINT.search(finished.stdout + finished.stderr)
+        if finished.return_code or complaint:
             raise ToolError(f"vvp: {complaint.group() if complaint else _first_error(finished)}", log_path)
         return finished.stdout
 

@@ -1,9 +1,9 @@
 """Names and paths on their way into Tcl and Yosys scripts.
 
 OpenSTA 2.0.17 cannot read a Liberty file whose name needs quoting, however it is quoted, and writes nothing,
-without a word, to such an SDF name; ABC splits the name of its temporary folder at spaces. So a script names
-only plain files of its own folder (see :mod:`halo_timing.tools.staging`), and quoting is for what is left:
-net and instance names, and files that Yosys reads.
+without a word, to such an SDF name. Yosys has no escape for a quote, and takes some file names as patterns:
+``a[b].v`` reads ``ab.v`` where that exists. So a script names only plain files of its own folder (see
+:mod:`halo_timing.tools.staging`), and quoting is for what is left: names of nets, instances and modules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from halo_timing.errors import UsageError
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\Z")
 _TCL_SPECIAL = re.compile(r'(["\\$\[\]{};])')
-_YOSYS_SPECIAL = re.compile(r'(["\\])')
+_YOSYS_SPECIAL = re.compile(r'["\\*?\[\]]')
 
 
 def _checked(text: str | Path) -> str:
@@ -47,17 +47,21 @@ def tcl_quote(text: str | Path) -> str:
 
 
 def yosys_quote(text: str | Path) -> str:
-    r"""`text` as one argument of a Yosys command.
+    """`text` as one argument of a Yosys command.
 
-    >>> print(yosys_quote('in "x".v'))
-    "in \"x\".v"
+    >>> print(yosys_quote("my file.v"))
+    "my file.v"
 
     Raises
     ------
     UsageError
-        If `text` holds control characters.
+        If `text` holds control characters, or a character that Yosys has no way to take literally.
     """
-    return '"' + _YOSYS_SPECIAL.sub(r"\\\1", _checked(text)) + '"'
+    if special := _YOSYS_SPECIAL.search(_checked(text)):
+        raise UsageError(
+            f"{str(text)!r}: Yosys cannot take {special.group()!r} in a name literally; rename it"
+        )
+    return f'"{text}"'
 
 
 def plain_name(name: str) -> str:

@@ -68,8 +68,8 @@ class Yosys:
         Parameters
         ----------
         script : str
-            Yosys commands, one a line; file names in it are relative to `cwd` or quoted with
-            :func:`~halo_timing.tools.quoting.yosys_quote`.
+            Yosys commands, one a line. Files are named by plain names relative to `cwd`
+            (:func:`~halo_timing.tools.staging.stage_files` puts them there).
         cwd, log_path : Path
             Working folder, and where what Yosys prints is kept.
         timeout_s : float
