@@ -170,7 +170,8 @@ def _counting_words(position: int, inputs: int) -> Words:
     if position < len(_LOW_PATTERNS):
         return np.full(count, _LOW_PATTERNS[position], np.uint64)
     index = np.arange(count, dtype=np.uint64) >> np.uint64(position - len(_LOW_PATTERNS))
-    return np.where(index & np.uint64(1), ~np.uint64(0), np.uint64(0))
+    high = (index & np.uint64(1)).astype(bool)
+    return np.asarray(np.where(high, ~np.uint64(0), np.uint64(0)), np.uint64)
 
 
 def _operands(words: Mapping[Signal, Words], word: int, bit: int) -> dict[str, int]:

@@ -416,7 +416,8 @@ class _Reader:
                 f"{self.path}: {', '.join(unusable)}: no logic cell or flip-flop of library "
                 f"{self.library.name}; latches, memories and unmapped operators are not supported"
             )
-        instances, groups = [], {}
+        instances: list[Instance] = []
+        groups: dict[int, tuple[str, int]] = {}
         for body in cells.values():
             pins = {pin: self._net(bits[0]) for pin, bits in body["connections"].items() if bits}
             cell = self.library.cells[body["type"]]

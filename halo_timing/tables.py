@@ -114,18 +114,15 @@ class Tables:
         width = int(self.metadata["weight_width"])
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        stage_columns = [f"bound_ps[{stage}]" for stage in self.stages]
-        writer.writerow(
-            ["value", "bits", "bound_ps", *stage_columns, "freq_ghz", "startpoint", "endpoint", "cells"]
-        )
+        columns = ["value", "bits", "bound_ps", *(f"bound_ps[{stage}]" for stage in self.stages)]
+        writer.writerow([*columns, "freq_ghz", "startpoint", "endpoint", "cells"])
         for index, value in enumerate(self.values):
             bound, path = float(self.bound_ps[index]), self.worst_paths[index]
             bits = format(int(value) & ((1 << width) - 1), f"0{width}b")
             stages = [f"{float(stage):.3f}" for stage in self.stage_bound_ps[index]]
             ends = [path["startpoint"], path["endpoint"], len(path["points"])] if path else ["", "", 0]
-            writer.writerow(
-                [int(value), bits, f"{bound:.3f}", *stages, f"{1e3 / bound if bound else 0:.6f}", *ends]
-            )
+            freq_ghz = f"{1e3 / bound if bound else 0:.6f}"
+            writer.writerow([int(value), bits, f"{bound:.3f}", *stages, freq_ghz, *ends])
         return stream.getvalue()
 
 

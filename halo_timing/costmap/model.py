@@ -118,9 +118,9 @@ class CostMap:
             padded = np.concatenate([codebook, np.repeat(codebook[-1:], size - len(codebook))])
             arrays[f"codebook.{index}.values"] = codebook
             arrays[f"codebook.{index}.padded"] = padded
-            arrays[f"codebook.{index}.freq_ghz"] = np.float32([level.freq_ghz])
-            arrays[f"codebook.{index}.period_ps"] = np.float64([level.period_ps])
-            arrays[f"codebook.{index}.vdd"] = np.float32([level.vdd_v])
+            arrays[f"codebook.{index}.freq_ghz"] = np.array([level.freq_ghz], np.float32)
+            arrays[f"codebook.{index}.period_ps"] = np.array([level.period_ps])
+            arrays[f"codebook.{index}.vdd"] = np.array([level.vdd_v], np.float32)
         return arrays
 
     def save(self, folder: Path) -> tuple[Path, Path]:

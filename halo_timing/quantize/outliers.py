@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,9 @@ def find_outliers(weight: NDArray[np.float32], sigma: float | None) -> NDArray[n
     if sigma is None:
         return np.zeros(0, np.int64)
     mean = float(weight.mean(dtype=np.float64))
-    deviation = float(weight.std(dtype=np.float64))
+    # Row by row, because numpy would spread the whole matrix out in float64.
+    squares = sum(float(np.square(row.astype(np.float64) - mean).sum()) for row in weight)
+    deviation = math.sqrt(squares / weight.size)
     low, high = np.float32(mean - sigma * deviation), np.float32(mean + sigma * deviation)
     return np.flatnonzero((weight < low) | (weight > high))
 
