@@ -169,7 +169,7 @@ def test_effective_bits_by_hand() -> None:
     weight = heavy_tailed(256, 256)
     weight[0, 0] = 5.0
     tensor = HaloQuantizer(MAP, outlier_sigma=50).fit_quantize(weight)
-    assert len(tensor.sparse_values) == 1
+    assert tensor.sparse_share == 1 / 65536
     assert tensor.level_shares.tolist() == [0.5, 0.5, 0]
     scales, sparse_scales = 16 * 2 * 256, 16 * 256
     sparse, counts, levels = 8 + 14, 4 * 15, 4 * 2

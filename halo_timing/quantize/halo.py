@@ -14,7 +14,7 @@ from halo_timing.quantize.allocation import allocate_tiles
 from halo_timing.quantize.codebook import Codebook
 from halo_timing.quantize.estimator import Quantizer, check_importance, check_tile, check_weight
 from halo_timing.quantize.outliers import SparsePart, find_outliers, quantize_sparse
-from halo_timing.quantize.precision import store_scales
+from halo_timing.quantize.precision import store_scales, sum_of_squares
 from halo_timing.quantize.scales import fit_scales, group_errors, group_weights, round_groups
 from halo_timing.quantize.tensor import QuantizedTensor, tile_grid, tile_sizes
 
@@ -135,14 +135,15 @@ class HaloQuantizer(Quantizer):
         ]
         starts = np.arange(0, self._shape[0], self._tile[0])
         self.errors_ = np.stack([np.add.reduceat(error, starts, axis=0) for error in row_errors])
-        energy = np.square(checked) if weights is None else np.square(checked) * weights
-        choice = self._allocate(float(energy.sum(dtype=np.float64)))
+        choice = self._allocate(sum_of_squares(checked if weights is None else checked * np.sqrt(weights)))
         self.tile_levels_ = np.array(self.levels_, np.uint8)[choice]
 
         choice_of_row = np.repeat(choice, self._tile[0], axis=0)[: self._shape[0]]
         exact = np.choose(choice_of_row, scales)
         error = float(np.take_along_axis(self.errors_, choice[None], 0).sum())
-        self.scales_ = store_scales(exact, np.square(self._groups).sum(axis=-1), error)
+        self.scales_ = store_scales(
+            exact, np.einsum("rgk,rgk->rg", self._groups, self._groups, dtype=np.float64), error
+        )
         return self
 
     def quantize(self) -> QuantizedTensor:

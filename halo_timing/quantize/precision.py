@@ -1,4 +1,4 @@
-"""Storing scales in 16 bits wherever that costs nothing."""
+"""Sums in full precision, and storing scales in 16 bits wherever that costs nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from numpy.typing import NDArray
 
 # Rounding the scales may add this share of the error, or this share of the weights' energy (-60 dB).
 _TOLERATED_ERROR, _TOLERATED_ENERGY = 1e-2, 1e-6
+
+
+def sum_of_squares(values: NDArray[np.floating]) -> float:
+    """Sum of the squares of a matrix in float64, without a float64 copy of it."""
+    return float(np.einsum("ij,ij->", values, values, dtype=np.float64))
 
 
 def store_scales(

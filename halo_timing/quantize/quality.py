@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halo_timing.quantize.precision import sum_of_squares
 from halo_timing.quantize.rtn import RtnQuantizer
 from halo_timing.quantize.tensor import QuantizedTensor
 
@@ -48,11 +49,12 @@ class Quality:
     def of(cls, quantized: QuantizedTensor, weight: NDArray[np.float32]) -> Quality:
         """Quality of `quantized` as a stand-in for `weight`, which has the same shape."""
         count = quantized.codes.size
-        noise = np.square(quantized.dequantize() - weight)
+        difference = quantized.dequantize()
+        difference -= weight
         return cls(
             weights=count,
-            signal=float(np.square(weight).sum(dtype=np.float64)),
-            noise=float(noise.sum(dtype=np.float64)),
+            signal=sum_of_squares(weight),
+            noise=sum_of_squares(difference),
             bits=quantized.effective_bits * count,
             index_bits=quantized.index_bits * count,
             level_weights=tuple(round(share * count) for share in quantized.level_shares),

@@ -62,7 +62,7 @@ class RtnQuantizer(Quantizer):
         grouped = None if weights is None else group_weights(weights, self._width)
         exact = fit_scales(self._groups, self._book, grouped, self.scale_search)
         errors = group_errors(self._groups, exact, self._book, grouped)
-        energy = np.square(self._groups).sum(axis=-1)
+        energy = np.einsum("rgk,rgk->rg", self._groups, self._groups, dtype=np.float64)
         self.scales_ = store_scales(exact, energy, float(errors.sum()))
         self.errors_ = group_errors(self._groups, self.scales_.astype(np.float32), self._book, grouped)
         return self

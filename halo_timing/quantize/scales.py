@@ -18,9 +18,9 @@ from halo_timing.quantize.row_chunks import for_row_chunks
 COARSE = np.array([1, 1.2, 1.5, 1.9, 2.5, 3.8], np.float32)
 #: Then these multiples of the best of them.
 FINE = np.array([0.9, 0.95, 1.05, 1.11], np.float32)
-#: Then so many rounds of Lloyd's alternation. All together, errors stay within 1 % of the exact optimum on
-#: Gaussian and heavy-tailed groups of 128 (within 10 % for 256 values, where the error is tiny anyway).
-REFITS = 2
+#: Then so many rounds of Lloyd's alternation. All together, errors come within 1 % of the exact optimum on
+#: Gaussian and heavy-tailed groups of 128 (about 10 % for 256 values, where the error is tiny anyway).
+REFITS = 1
 # Below this a float32 reciprocal overflows; such groups are rounded to 0.
 _SMALLEST = np.float32(1e-37)
 
