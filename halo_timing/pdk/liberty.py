@@ -24,10 +24,10 @@ MAX_DEPTH = 64
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _STATEMENT = re.compile(
     rf"""\s*(?:
-        (?P<name>[A-Za-z_][\w.]*)[ \t\r\n]*
+        (?P<name>[A-Za-z_][\w.]*)\s*
         (?:
-            :[ \t]*(?P<value>{_STRING}|[^;{{}}"\n]*)[ \t]*;?
-          | \((?P<arguments>[^()"]*(?:{_STRING}[^()"]*)*)\)[ \t\r\n]*(?P<end>[{{;]?)
+            :\s*(?P<value>{_STRING}|[^;{{}}"\n]*)\s*;?
+          | \((?P<arguments>[^()"]*(?:{_STRING}[^()"]*)*)\)\s*(?P<end>[{{;]?)
         )
       | (?P<close>\}})
       | ;
@@ -306,11 +306,11 @@ def parse_liberty(text: str, path: Path) -> Group:
 
 
 def _unreadable(source: _Source, position: int, stack: list[Group]) -> LibertyError:
-    rest = source.text[position : position + 4096].lstrip()
-    place = source.text.find(rest, position)
+    rest = source.text[position:].lstrip()
     where = f" in {stack[-1].title}" if len(stack) > 1 else ""
-    what = "cut off" if place + len(rest.rstrip()) + 1 >= len(source.text) else "not a Liberty statement"
-    return source.error(place, f"{rest.splitlines()[0][:40]!r}{where} is {what}")
+    # A whole file closes every group that is open here.
+    what = "cut off" if rest.count("}") < len(stack) - 1 else "not a Liberty statement"
+    return source.error(len(source.text) - len(rest), f"{rest.splitlines()[0][:40]!r}{where} is {what}")
 
 
 def _only_library(root: Group) -> Group:
