@@ -90,7 +90,8 @@ class Icarus:
             argv, cwd=log_path.parent, log_path=log_path, timeout_s=timeout_s, name="iverilog"
         )
         if finished.return_code:
-            raise ToolError(f"iverilog: {_first_error(finished)}", log_path)
+            # The last line only counts the errors; the first one says what is wrong and where.
+            raise ToolError(f"iverilog: {(finished.stderr or finished.ended_by).splitlines()[0]}", log_path)
         return output.read_text(errors="replace")
 
     def simulate(
