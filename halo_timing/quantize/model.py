@@ -38,6 +38,9 @@ from halo_timing.quantize.result_folder import (
 from halo_timing.quantize.selection import reason_left_out
 from halo_timing.quantize.tensor_file import TensorEntry, TensorFile, encode_float32, write_tensor_file
 
+# Weights that are decoded at a time.
+_BAND = 1 << 20
+
 #: Called with a tensor's name, the weights done so far, and all weights to be quantized.
 Progress = Callable[[str, int, int], None]
 
@@ -186,7 +189,10 @@ def _dense_data(file: TensorFile, parts: Mapping[str, TensorFile]) -> Iterator[b
     for entry in file.entries.values():
         if entry.name in parts:
             quantized = NativeFile.open(parts[entry.name].path).tensor(entry.name)
-            yield encode_float32(quantized.dequantize(), entry.dtype)
+            rows, columns = quantized.shape
+            band = max(1, _BAND // columns)
+            for start in range(0, rows, band):
+                yield encode_float32(quantized.dequantize(start, min(start + band, rows)), entry.dtype)
         else:
             yield from file.chunks(entry.name)
 

@@ -95,24 +95,28 @@ class QuantizedTensor:
         bits = np.floor(np.log2([len(book) for book in self.codebooks]))
         return float(self.level_shares @ bits)
 
-    def dense(self) -> NDArray[np.float32]:
-        """``code * scale`` in float32, shape ``(out, in)``; sparse weights are 0 in it."""
-        result = self.codes.astype(np.float32)
+    def dequantize(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Weights that the codes stand for: ``code * scale`` of the dense part, plus that of the sparse part.
+
+        Parameters
+        ----------
+        start, stop
+            Outputs wanted, by default all.
+
+        Returns
+        -------
+        ndarray of float32, shape (stop - start, in)
+        """
+        rows = slice(start, self.shape[0] if stop is None else stop)
+        result = self.codes[rows].astype(np.float32)
         for index in range(self.scales.shape[1]):
             block = slice(index * self.tile[1], (index + 1) * self.tile[1])
-            result[:, block] *= self.scales[:, index, None].astype(np.float32)
-        return result
-
-    def sparse_weights(self) -> NDArray[np.float32]:
-        """``code * scale`` of the sparse part, in the order of :attr:`sparse_indices`."""
-        rows = self.sparse_indices // max(1, self.shape[1])
-        scales: NDArray[np.float32] = self.sparse_scales.astype(np.float32)[rows]
-        return self.sparse_values * scales
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Weights that the codes stand for, shape ``(out, in)``: dense part plus sparse part."""
-        result = self.dense()
-        result.ravel()[self.sparse_indices] = self.sparse_weights()
+            result[:, block] *= self.scales[rows, index, None].astype(np.float32)
+        columns = self.shape[1]
+        first, last = np.searchsorted(self.sparse_indices, np.array([rows.start, rows.stop]) * columns)
+        positions = self.sparse_indices[first:last].astype(np.int64)
+        scales: NDArray[np.float32] = self.sparse_scales.astype(np.float32)[positions // columns]
+        result.ravel()[positions - rows.start * columns] = self.sparse_values[first:last] * scales
         return result
 
 
