@@ -4,7 +4,7 @@
 #   liberty      list of Liberty files            netlist     structural Verilog
 #   top          module name                      clock       clock port, or "" for a combinational unit
 #   period       clock period, ps                 load        load on each output, fF
-#   slew         transition at each input, ps     wire_load   "" | ideal | a model's name
+#   slew         transition at each input, ps     wire_load   ideal | a model's name
 #   arrival      list of {input-port-bit arrival-ps} (missing ones are 0)
 
 foreach file $job(liberty) {
@@ -13,9 +13,12 @@ foreach file $job(liberty) {
 set_cmd_units -time ps -capacitance fF
 read_verilog $job(netlist)
 link_design $job(top)
-if {$job(wire_load) ne ""} {
+# Versions without the command know no wire loads at all: there every net is ideal.
+if {[info commands set_wire_load_model] ne ""} {
   if {$job(wire_load) eq "ideal"} { read_liberty no_wires.lib }
   set_wire_load_model -name $job(wire_load)
+} elseif {$job(wire_load) ne "ideal"} {
+  puts "Error: this OpenSTA has no wire loads, $job(wire_load) cannot be applied."
 }
 
 if {$job(clock) ne ""} {
