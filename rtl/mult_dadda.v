@@ -55,48 +55,53 @@ module mult_dadda #(
     end
   endfunction
 
+  // The highest column holds min(W, A) dots, and one of the correction where its two bits are apart.
+  localparam HIGHEST = ((W < A) ? W : A) + ((SIGNED != 0 && W != A) ? 1 : 0);
+
   function integer stage_count;
-    input integer unused_argument;
-    integer column, highest;
+    input integer highest;
     begin
-      highest = unused_argument;
-      for (column = 0; column < P; column = column + 1) begin
-        if (partial_dots(column) + correction_dots(column) > highest) begin
-          highest = partial_dots(column) + correction_dots(column);
-        end
-      end
       stage_count = 0;
       while (series(stage_count) < highest) stage_count = stage_count + 1;
     end
   endfunction
 
-  localparam STAGES = stage_count(0);
+  localparam STAGES = stage_count(HIGHEST);
   localparam HEIGHT = series(STAGES);  // no column is ever higher
 
-  // What a stage does to a column. which = 0: dots before the stage, 1: carries that the column below sends
-  // into the next stage, 2: surplus over the target height, which full adders lower by two, half adders by one.
-  function integer plan;
-    input integer stage;
-    input integer column;
-    input integer which;
-    integer s, c, carries, surplus, next_carries;
-    reg [8*P-1:0] height;
+  // What the stages do, three bytes a column, columns of stage 0 first: dots before the stage; carries that
+  // the column below sends into the next stage; surplus over the target height, which a full adder lowers by
+  // two and a half adder by one.
+  localparam PLAN_BITS = 24 * P * ((STAGES > 0) ? STAGES : 1);
+  function [PLAN_BITS-1:0] make_plan;
+    input integer first_column;
+    integer stage_index, c, target, dots_here, carries, surplus;
+    reg [8*P-1:0] heights;
+    reg [7:0] height;
     begin
-      for (c = 0; c < P; c = c + 1) height[8*c+:8] = partial_dots(c) + correction_dots(c);
-      plan = 0;
-      for (s = 0; s <= stage; s = s + 1) begin
+      make_plan = {PLAN_BITS{1'b0}};
+      heights = {8 * P{1'b0}};
+      for (c = first_column; c < P; c = c + 1) begin
+        dots_here = partial_dots(c) + correction_dots(c);
+        heights[8*c+:8] = dots_here[7:0];
+      end
+      for (stage_index = 0; stage_index < STAGES; stage_index = stage_index + 1) begin
+        target = series(STAGES - 1 - stage_index);
         carries = 0;
-        for (c = 0; c < P; c = c + 1) begin
-          surplus = height[8*c+:8] + carries - series(STAGES - 1 - s);
-          if (surplus < 0) surplus = 0;
-          if (s == stage && c == column) plan = (which == 0) ? height[8*c+:8] : (which == 1) ? carries : surplus;
-          next_carries = (surplus + 1) / 2;
-          height[8*c+:8] = height[8*c+:8] + carries - surplus;
-          carries = next_carries;
+        for (c = first_column; c < P; c = c + 1) begin
+          height = heights[8*c+:8];
+          dots_here = {24'd0, height} + carries;
+          surplus = (dots_here > target) ? dots_here - target : 0;
+          dots_here = dots_here - surplus;
+          make_plan[24*(stage_index*P+c)+:24] = {surplus[7:0], carries[7:0], height};
+          heights[8*c+:8] = dots_here[7:0];
+          carries = (surplus + 1) / 2;
         end
       end
     end
   endfunction
+
+  localparam [PLAN_BITS-1:0] PLAN = make_plan(0);
 
   wire [W*A-1:0] partial;
   baugh_wooley_rows #(.WEIGHT_WIDTH(W), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED)) u_rows (
@@ -122,9 +127,10 @@ module mult_dadda #(
             end
           end
         end else begin : gen_reduce
-          localparam BEFORE = plan(stage - 1, column, 0);
-          localparam CARRIES = plan(stage - 1, column, 1);
-          localparam SURPLUS = plan(stage - 1, column, 2);
+          localparam ENTRY = 24 * ((stage - 1) * P + column);
+          localparam BEFORE = PLAN[ENTRY+:8];
+          localparam CARRIES = PLAN[ENTRY+8+:8];
+          localparam SURPLUS = PLAN[ENTRY+16+:8];
           localparam FULL = SURPLUS / 2;
           localparam ADDERS = FULL + SURPLUS % 2;
           localparam PASSED = BEFORE - 2 * ADDERS - FULL;
