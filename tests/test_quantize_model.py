@@ -53,7 +53,7 @@ def tiny_model() -> dict[str, NDArray[np.generic]]:
     }
 
 
-@pytest.fixture
+@pytest.fixture()
 def source(work_dir: Path) -> Path:
     """Return a model folder of one file with some company."""
     folder = work_dir / "source"

@@ -17,7 +17,7 @@ MEMBER = "demo_data/view/cells.lib"
 REQUIREMENT = "halo-timing-demo-data==1.0"
 
 
-@pytest.fixture
+@pytest.fixture()
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder that pip treats as its only index, holding one wheel."""
     folder = tmp_path / "index"
