@@ -318,7 +318,9 @@ def assert_functions_agree_with_yosys(library: Library, folder: Path) -> None:
     tables = yosys_truth_tables(library, functions, folder)
     for name, found in functions.items():
         pins = [pin.name for pin in library.cells[name].inputs]
-        rows = re.findall(r"^ ((?:1'[01] )+)\|((?: 1'[01])+)$", tables[name].replace("\\", ""), re.MULTILINE)
+        rows = re.findall(
+            r"^((?: +1'[01])+) +\|((?: +1'[01])+)$", tables[name].replace("\\", ""), re.MULTILINE
+        )
         assert len(rows) == 1 << len(pins), name
         for left, right in rows:
             values = dict(zip(pins, [bit[-1] == "1" for bit in left.split()], strict=True))

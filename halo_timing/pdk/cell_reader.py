@@ -33,6 +33,8 @@ _TIMING_TABLES = {
     "rise_constraint": _CONSTRAINT,
     "fall_constraint": _CONSTRAINT,
 }
+# Beyond any unit's range, and far from where products of a few numbers overflow.
+_LARGEST = 1e30
 _UNSUPPORTED = {
     "bus": "bus pins",
     "bundle": "bundled pins",
@@ -220,6 +222,8 @@ class CellReader:
             raise group.error(
                 f"{group.title} holds {len(values or ())} values, its axes ask for {size}", "values"
             )
+        if max(map(abs, values)) > _LARGEST:
+            raise group.error(f"{group.title} holds a value beyond {_LARGEST:g}", "values")
         array = np.array(values, dtype=np.float64).reshape(shape) * unit
         if order == [axes[1], axes[0]]:
             array = np.ascontiguousarray(array.T)
@@ -241,7 +245,7 @@ class CellReader:
         key = (unit, tuple(index))
         found = self._axes.get(key)
         if found is None:
-            if any(after <= before for before, after in pairwise(index)):
+            if any(after <= before for before, after in pairwise(index)) or abs(index[-1]) > _LARGEST:
                 raise group.error(f"index_{number} of {group.title} does not ascend", f"index_{number}")
             found = self._axes[key] = _frozen(index, unit)
         return found

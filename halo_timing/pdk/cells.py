@@ -172,11 +172,9 @@ class Cell:
     def is_combinational(self) -> bool:
         """Whether its outputs are functions of its inputs alone, and all known."""
         stateless = self.flip_flop is None and self.latch is None and not self.has_statetable
-        return (
-            stateless
-            and bool(self.outputs)
-            and all(pin.function and not pin.three_state for pin in self.outputs)
-        )
+        one_way = all(pin.direction in ("input", "output") for pin in self.pins.values())
+        known = bool(self.outputs) and all(pin.function and not pin.three_state for pin in self.outputs)
+        return stateless and one_way and known
 
     @property
     def inputs(self) -> tuple[Pin, ...]:

@@ -6,6 +6,7 @@ Chosen by rule, so that a library never seen before needs no editing; a descript
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -140,6 +141,11 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
 
     The load is four inverter inputs, the slew that of an FO4 inverter driven by its like, the period 25 FO4
     delays: about what a fast pipelined 8-bit MAC needs in any process.
+
+    Raises
+    ------
+    PdkError
+        If the inverter's delay is not positive, which wrong units or tables cause.
     """
     inverter = library.cell(cells.inverter)
     tables = next(tables for arc in inverter.outputs[0].arcs if (tables := _edge_tables(arc)))
@@ -150,6 +156,11 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
         fall_ps = max(float(tables.fall_transition.at(rise_ps, load_ff)), 0.0)
         rise_ps = max(float(tables.rise_transition.at(fall_ps, load_ff)), 0.0)
     delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
+    if not all(0 < value < math.inf for value in (load_ff, delay_ps, rise_ps + fall_ps)):
+        raise PdkError(
+            f"library {library.name}: {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
+            "the units or the tables of the Liberty file are wrong"
+        )
     return Constraints(
         output_load_ff=wanted.output_load_ff or _rounded(load_ff),
         input_slew_ps=wanted.input_slew_ps or _rounded((rise_ps + fall_ps) / 2),
