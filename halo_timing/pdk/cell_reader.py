@@ -245,8 +245,13 @@ class CellReader:
         key = (unit, tuple(index))
         found = self._axes.get(key)
         if found is None:
-            if any(after <= before for before, after in pairwise(index)) or abs(index[-1]) > _LARGEST:
+            step = max((index[-1] - index[0]) * 1e-9, 1 / _LARGEST)
+            if any(after - before < step for before, after in pairwise(index)):
                 raise group.error(f"index_{number} of {group.title} does not ascend", f"index_{number}")
+            if max(-index[0], index[-1]) > _LARGEST:
+                raise group.error(
+                    f"index_{number} of {group.title} goes beyond {_LARGEST:g}", f"index_{number}"
+                )
             found = self._axes[key] = _frozen(index, unit)
         return found
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from halo_timing.errors import PdkError
 from halo_timing.pdk.descriptor import CellValues, ConstraintValues
 from halo_timing.pdk.library import Cell, Library, Table, TimingArc
@@ -151,11 +153,13 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
     tables = next(tables for arc in inverter.outputs[0].arcs if (tables := _edge_tables(arc)))
     load_ff = OUTPUT_FANOUT * inverter.inputs[0].capacitance_ff
     rise_ps = fall_ps = 0.0
-    # The slew of a long chain of equal stages: a contraction, settled to a part in 1e6 after a few rounds.
-    for _ in range(_SLEW_ROUNDS):
-        fall_ps = max(float(tables.fall_transition.at(rise_ps, load_ff)), 0.0)
-        rise_ps = max(float(tables.rise_transition.at(fall_ps, load_ff)), 0.0)
-    delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
+    # Damaged tables may diverge here; the check below refuses what comes out.
+    with np.errstate(over="ignore", invalid="ignore"):
+        # The slew of a long chain of equal stages: a contraction, settled to a part in 1e6 after a few rounds.
+        for _ in range(_SLEW_ROUNDS):
+            fall_ps = max(float(tables.fall_transition.at(rise_ps, load_ff)), 0.0)
+            rise_ps = max(float(tables.rise_transition.at(fall_ps, load_ff)), 0.0)
+        delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
     if not all(0 < value < math.inf for value in (load_ff, delay_ps, rise_ps + fall_ps)):
         raise PdkError(
             f"library {library.name}: {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
