@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,9 @@ else:
     import tomli as tomllib
 
 Parameter = int | str
+
+# Nothing is known of a user's structure, so the fastest of these is kept.
+USER_RECIPES = ("area_units", "delay", "delay_units")
 
 FAMILY_INTERFACE = Interface(
     weight="weight_in",
@@ -160,6 +163,82 @@ def find_mac(spec: str) -> Mac:
         parameters={**mac.parameters, **changed},
         interface=replace(mac.interface, signed=signed),
     )
+
+
+@dataclass(frozen=True)
+class PortRoles:
+    """What a user says of the ports of a module of their own; None and empty mean: find out.
+
+    Parameters
+    ----------
+    weight, activation
+        Operand ports.
+    result, partial_sum, clock
+        Result (by default the only output), incoming sum, and clock (by default ``clk`` or ``clock``).
+    load, hold
+        Control inputs and their values while the weight is loaded, and while the MAC computes.
+    signed
+        Whether operands are two's complement.
+    """
+
+    weight: str
+    activation: str
+    result: str | None = None
+    partial_sum: str | None = None
+    clock: str | None = None
+    load: Mapping[str, int] = field(default_factory=dict)
+    hold: Mapping[str, int] = field(default_factory=dict)
+    signed: bool = True
+
+
+def user_mac(
+    files: Sequence[Path],
+    top: str,
+    roles: PortRoles,
+    parameters: Mapping[str, Parameter] | None = None,
+    recipes: Sequence[str] = USER_RECIPES,
+) -> Mac:
+    """Describe a MAC or multiplier of the user's own.
+
+    Raises
+    ------
+    RtlError
+        If the Verilog does not parse, or has no ports or parameters of these names.
+    """
+    module = read_module(files, top)
+    inputs = {port.name for port in module.ports if port.direction == "input"}
+    outputs = [port.name for port in module.ports if port.direction == "output"]
+    result = roles.result or (outputs[0] if len(outputs) == 1 else None)
+    if result is None:
+        raise RtlError(f"{top}: name the result with --result; outputs are {', '.join(outputs) or 'none'}")
+    clock = roles.clock if roles.clock is not None else next((n for n in ("clk", "clock") if n in inputs), "")
+    wanted = {
+        "weight": roles.weight,
+        "activation": roles.activation,
+        "psum": roles.partial_sum,
+        "clock": clock,
+    }
+    wanted |= {f"load {name}": name for name in roles.load} | {f"hold {name}": name for name in roles.hold}
+    for role, name in wanted.items():
+        if name and name not in inputs:
+            raise RtlError(f"{top}: --{role}: no input {name!r}; inputs are {', '.join(sorted(inputs))}")
+    if result not in outputs:
+        raise RtlError(f"{top}: --result: no output {result!r}; outputs are {', '.join(outputs)}")
+    for name in parameters or {}:
+        if name not in module.parameters:
+            raise RtlError(f"{top}: no parameter {name!r}; it has {', '.join(module.parameters) or 'none'}")
+    interface = Interface(
+        weight=roles.weight,
+        activation=roles.activation,
+        partial_sum=roles.partial_sum or "",
+        result=result,
+        clock=clock,
+        load=roles.load,
+        hold=roles.hold,
+        signed=roles.signed,
+    )
+    description = f"from {', '.join(path.name for path in files)}"
+    return Mac(top, description, tuple(files), top, dict(parameters or {}), interface, tuple(recipes))
 
 
 def read_module(files: Sequence[Path], top: str) -> Module:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
-from halo_timing.rtl import find_mac
 from halo_timing.run.session import characterize as make_tables
 from halo_timing.run.session import open_session
 from halo_timing.tables import Tables
 
 
 @click.command()
-@click.option("--mac", default="array", show_default=True, help="NAME or NAME:PARAMETER=VALUE,…")
+@mac_options
 @click.option("--pdk", default="nangate45", show_default=True)
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
-def characterize(mac: str, pdk: str, corner: str | None, out: Path, jobs: int | None) -> None:
+def characterize(pdk: str, corner: str | None, out: Path, jobs: int | None, **options: Any) -> None:
     """Map a MAC, prove the netlist, and bound the period of every weight value."""
-    chosen = find_mac(mac)
+    chosen = chosen_mac(options)
     with TerminalReporter() as reporter:
         session = open_session(pdk, corner, reporter, jobs=jobs or default_jobs(), install=False)
         make_tables(session, chosen, out)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halo_timing.rtl import Mac, family, find_mac, read_module
+from halo_timing.cli.mac_options import chosen_mac, mac_options
+from halo_timing.rtl import Mac, family, read_module
 
 
 @click.group()
@@ -29,10 +32,11 @@ def list_() -> None:
 
 
 @mac.command()
-@click.argument("name")
-def show(name: str) -> None:
-    """Show ports, parameters and recipes of the MAC called NAME."""
-    member = find_mac(name)
+@click.argument("name", required=False)
+@mac_options
+def show(name: str | None, **options: Any) -> None:
+    """Show ports, parameters and recipes of the MAC called NAME, or of Verilog of your own."""
+    member = chosen_mac({**options, "mac": name or options["mac"]})
     module = read_module(member.files, member.top)
     console = Console(highlight=False)
     console.print(f"[bold]{escape(member.name)}[/bold]  {escape(member.description)}")

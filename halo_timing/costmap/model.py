@@ -144,6 +144,8 @@ class CostMap:
             with safe_open(path, framework="numpy") as stream:
                 metadata = json.loads((stream.metadata() or {})["halo_timing"])
                 arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no mapping)
+            if not isinstance(metadata["weight_width"], int):
+                raise CostMapError(f"{path}: metadata has no weight_width; make the cost map again")
             if metadata["schema_version"] != SCHEMA_VERSION:
                 raise CostMapError(
                     f"{path}: schema version {metadata['schema_version']}, "
