@@ -1,0 +1,174 @@
+"""Where the numbers come from: commands that make them again, hashes, tools, definitions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from halo_timing.costmap.model import CostMap
+from halo_timing.quantize.report import QuantizationReport
+from halo_timing.report.result import MODEL_FOLDER, MacResult, Result
+
+# Any folder serves; this is the one that the commands take by default.
+_OUT = "results"
+_HIDDEN = {"schema_version", "stages", "levels", "mac", "units"}
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Command lines of the steps, in the order in which they can be given."""
+
+    characterize: str
+    references: tuple[str, ...]
+    costmap: str
+    quantize: str
+    report: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Everything from RTL to this page."""
+        quantize = (self.quantize,) if self.quantize else ()
+        return (self.characterize, *self.references, self.costmap, *quantize, self.report)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Provenance of one artefact."""
+
+    title: str
+    entries: tuple[tuple[str, str], ...]
+
+
+#: What the page's words mean; the same everywhere in the project.
+DEFINITIONS: tuple[tuple[str, str], ...] = (
+    (
+        "period of a weight",
+        "shortest clock period at which the MAC is right while its weight register holds that value: launch, "
+        "slowest path and setup, the largest over all pipeline stages. Its frequency is the inverse.",
+    ),
+    (
+        "bound",
+        "period that static timing analysis finds with the weight’s bits held constant: sound for any "
+        "activation and partial sum, and pessimistic, because it also counts paths that no operands excite.",
+    ),
+    (
+        "level",
+        "operating point with a sorted codebook of allowed values; a slower level allows every value of the "
+        "faster ones.",
+    ),
+    ("self", "this MAC’s slowest weight, on the same PDK and corner."),
+    (
+        "best",
+        "the fastest conventional MAC of this run at its own slowest weight, on the same PDK and corner.",
+    ),
+    (
+        "effective bits",
+        "bits per weight of a packed form that holds everything: log₂ of the codebook’s size, scales, "
+        "levels, and the sparse part with its indices.",
+    ),
+    (
+        "index bits",
+        "bits per weight as HALO counts them: whole bits of the codebook’s index and nothing else.",
+    ),
+    ("SQNR", "summed squares of the weights over summed squares of their quantization errors, in decibels."),
+)
+
+
+def commands(result: Result) -> Commands:
+    """Command lines that make the result again."""
+    model = result.model
+    return Commands(
+        characterize=_characterize(result.mac),
+        references=tuple(_characterize(reference) for reference in result.references),
+        costmap=_costmap(result.cost_map),
+        quantize=_quantize(model) if model else "",
+        report=_line("report", _OUT),
+    )
+
+
+def records(result: Result) -> tuple[Record, ...]:
+    """Metadata of tables, cost map and model as they are stored."""
+    common = result.mac.tables.metadata
+    own_entries = {key: value for key, value in result.cost_map.metadata.items() if common.get(key) != value}
+    found = [
+        Record(f"tables of {mac.name}", _entries(mac.tables.metadata))
+        for mac in (result.mac, *result.references)
+    ]
+    found.append(Record("cost map", _entries(own_entries)))
+    if result.model:
+        digest = {key: value for key, value in result.model.description.items() if key.endswith("sha256")}
+        found.append(Record("quantized model", _entries({**digest, "files": list(result.model.files)})))
+    found.append(Record("program", (("halo-timing", version("halo-timing")),)))
+    return tuple(found)
+
+
+def _characterize(mac: MacResult) -> str:
+    metadata = mac.tables.metadata
+    folder = _OUT if not mac.folder.parts else f"{_OUT}/{mac.folder.as_posix()}"
+    return _line(
+        "characterize",
+        *("--mac", mac.name, "--pdk", metadata["pdk"], "--corner", metadata["corner"], "--out", folder),
+    )
+
+
+def _costmap(cost_map: CostMap) -> str:
+    words: list[object] = ["costmap", _OUT]
+    rule = cost_map.metadata.get("level_rule", {})
+    for option, value in (
+        ("--levels", rule.get("levels")),
+        ("--margin", cost_map.metadata.get("margin")),
+        ("--min-size", rule.get("min_size")),
+    ):
+        if value is not None:
+            words += [option, value]
+    return _line(*words)
+
+
+def _quantize(report: QuantizationReport) -> str:
+    options = report.description.get("options", {})
+    words: list[object] = ["quantize", "CHECKPOINT", "--costmap", _OUT, "--out", f"{_OUT}/{MODEL_FOLDER}"]
+    tile, levels = options.get("tile"), options.get("levels")
+    if tile is not None:
+        words += ["--tile", "x".join(map(str, tile)) if isinstance(tile, (list, tuple)) else tile]
+    if levels is not None:
+        words += ["--levels", ",".join(map(str, levels))]
+    if options.get("noise_budget") is not None:
+        words += ["--noise-budget", options["noise_budget"]]
+    elif options.get("fast_share") is not None:
+        words += ["--fast-share", options["fast_share"]]
+    words += ["--outlier-sigma", options.get("outlier_sigma") or 0]
+    if options.get("scale_search") is False:
+        words.append("--no-scale-search")
+    if options.get("baselines") is False:
+        words.append("--no-baselines")
+    for name in ("include", "exclude"):
+        for pattern in options.get(name, ()):
+            words += [f"--{name}", pattern]
+    return _line(*words)
+
+
+def _line(*words: object) -> str:
+    return shlex.join(
+        ["halo-timing", *(f"{word:g}" if isinstance(word, float) else str(word) for word in words)]
+    )
+
+
+def _entries(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (key.replace("_", " "), text)
+        for key, value in sorted(metadata.items())
+        if key not in _HIDDEN and (text := _text(value))
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in sorted(value.items()))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

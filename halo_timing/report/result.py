@@ -1,0 +1,116 @@
+"""What a page shows: the artefacts of a result folder, read once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from halo_timing.costmap.model import CostMap
+from halo_timing.errors import CostMapError
+from halo_timing.quantize.report import QuantizationReport
+from halo_timing.report.text import fixed
+from halo_timing.tables import Tables
+
+MODEL_FOLDER = "model"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of ``metrics.json`` as the page shows it.
+
+    Parameters
+    ----------
+    key
+        Its name in the metrics.
+    value
+        The number itself, as JSON text.
+    text
+        What is read.
+    """
+
+    key: str
+    value: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MacResult:
+    """A characterised MAC: tables, and how its netlist came about (content of ``synthesis.json``).
+
+    Parameters
+    ----------
+    folder
+        Relative to the result folder.
+    """
+
+    folder: Path
+    tables: Tables
+    synthesis: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What the MAC was called when it was asked for."""
+        return str(self.tables.metadata["mac"])
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a page is drawn from; `model` is None where nothing was quantized."""
+
+    mac: MacResult
+    cost_map: CostMap
+    references: tuple[MacResult, ...]
+    model: QuantizationReport | None
+    metrics: Mapping[str, Any]
+
+    @property
+    def best(self) -> MacResult | None:
+        """The fastest reference, as the metrics name it; None without references."""
+        name = self.metrics.get("reference__best")
+        return next((reference for reference in self.references if reference.folder.name == name), None)
+
+    def figure(self, key: str, digits: int, *, index: int | None = None, scale: float = 1) -> Figure:
+        """Show a metric with `digits` decimals.
+
+        Parameters
+        ----------
+        index
+            Which entry, where the metric is a list.
+        scale
+            Factor of the text only, such as 100 for per cent.
+        """
+        value = self.metrics[key]
+        if index is not None:
+            value, key = value[index], f"{key}[{index}]"
+        return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits))
+
+
+def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> Result:
+    """Read a result folder.
+
+    Raises
+    ------
+    CostMapError, CheckpointError
+        If a file is missing or damaged.
+    """
+    # The metrics say whether the run had a model: a folder may remain from one that had.
+    has_model = any(key.startswith("quantize__") for key in metrics)
+    return Result(
+        mac=_load_mac(out, Path()),
+        cost_map=CostMap.load(out / "costmap.safetensors"),
+        references=tuple(_load_mac(out, folder) for folder in references),
+        model=QuantizationReport.load(out / MODEL_FOLDER / "quantization.json") if has_model else None,
+        metrics=metrics,
+    )
+
+
+def _load_mac(out: Path, folder: Path) -> MacResult:
+    path = out / folder / "synthesis.json"
+    try:
+        synthesis = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CostMapError(f"{path}: cannot be read ({error}); characterise the MAC again") from error
+    return MacResult(folder, Tables.load(out / folder), synthesis)
