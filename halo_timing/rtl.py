@@ -215,7 +215,7 @@ def user_mac(
     wanted = {
         "weight": roles.weight,
         "activation": roles.activation,
-        "psum": roles.partial_sum,
+        "accumulator": roles.partial_sum,
         "clock": clock,
     }
     wanted |= {f"load {name}": name for name in roles.load} | {f"hold {name}": name for name in roles.hold}

@@ -26,7 +26,13 @@ def made_up_tables(period_ps: dict[int, float] | None = None) -> Tables:
     own = period_ps or {value: 200.0 - 20.0 * zeros[value] if value else 100.0 for value in range(-8, 8)}
     bounds = np.array([[own[int(v)], 90.0] for v in values], np.float32)
     path = {"startpoint": "a_0_", "endpoint": "p_0_/D", "points": [["a_0_/Q", "DFF", 1.0]]}
-    return Tables(values, bounds, ("product_q", "psum_q"), (path,) * 16, {"weight_width": 4, "corner": "typ"})
+    return Tables(
+        values,
+        bounds,
+        ("product_q", "psum_q"),
+        (path,) * 16,
+        {"weight_width": 4, "corner": "typ", "vdd_v": 1.1},
+    )
 
 
 def test_bound_is_the_slowest_stage() -> None:
@@ -99,7 +105,7 @@ def test_cuts_take_the_widest_gaps(period_ps: list[float], levels: int, min_size
 @given(periods.filter(lambda p: len(p) >= 16), st.integers(1, 5), st.floats(0, 0.5))
 def test_levels_nest_and_keep_their_promise(period_ps: list[float], levels: int, margin: float) -> None:
     tables = made_up_tables(dict(zip(range(-8, 8), period_ps[:16], strict=True)))
-    cost_map = build_cost_map(tables, levels=levels, margin=margin, min_size=4, vdd_v=1.0)
+    cost_map = build_cost_map(tables, levels=levels, margin=margin, min_size=4)
     faster: set[int] = set()
     for level in cost_map.levels:
         codebook = set(level.codebook.tolist())
@@ -114,7 +120,7 @@ def test_levels_nest_and_keep_their_promise(period_ps: list[float], levels: int,
 
 
 def test_levels_of_an_array() -> None:
-    cost_map = build_cost_map(made_up_tables(), levels=3, min_size=3, vdd_v=1.1)
+    cost_map = build_cost_map(made_up_tables(), levels=3, min_size=3)
     assert [level.codebook.tolist() for level in cost_map.levels] == [
         [-8, -4, 0, 4],
         [-8, -6, -4, -2, 0, 2, 4, 6],
@@ -128,11 +134,11 @@ def test_levels_of_an_array() -> None:
 )
 def test_options_out_of_range_are_named(options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
-        build_cost_map(made_up_tables(), vdd_v=1.0, **options)  # type: ignore[arg-type]
+        build_cost_map(made_up_tables(), **options)  # type: ignore[arg-type]
 
 
 def test_cost_map_is_readable_with_numpy_and_safetensors_alone(tmp_path: Path) -> None:
-    cost_map = build_cost_map(made_up_tables(), levels=3, min_size=3, vdd_v=1.1)
+    cost_map = build_cost_map(made_up_tables(), levels=3, min_size=3)
     binary, text = cost_map.save(tmp_path)
     arrays = load_file(binary)
     assert arrays["value"].dtype == np.int16
@@ -150,7 +156,7 @@ def test_cost_map_is_readable_with_numpy_and_safetensors_alone(tmp_path: Path) -
 
 
 def test_cost_map_round_trip_and_bytes(tmp_path: Path) -> None:
-    cost_map = build_cost_map(made_up_tables(), levels=2, min_size=3, margin=0.03, vdd_v=1.1)
+    cost_map = build_cost_map(made_up_tables(), levels=2, min_size=3, margin=0.03)
     first, _ = cost_map.save(tmp_path / "one")
     again = CostMap.load(first)
     assert again.width == 4
@@ -180,7 +186,7 @@ def test_cost_map_round_trip_and_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_cost_maps_are_refused(change: dict[str, object], message: str) -> None:
-    good = build_cost_map(made_up_tables(), levels=2, min_size=3, vdd_v=1.0)
+    good = build_cost_map(made_up_tables(), levels=2, min_size=3)
     with pytest.raises(CostMapError, match=message):
         CostMap(**{**vars(good), **change})  # type: ignore[arg-type]
 
@@ -188,7 +194,7 @@ def test_impossible_cost_maps_are_refused(change: dict[str, object], message: st
 def test_damaged_cost_maps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CostMapError, match="no such cost map"):
         CostMap.load(tmp_path / "costmap.safetensors")
-    binary, _ = build_cost_map(made_up_tables(), levels=2, min_size=3, vdd_v=1.0).save(tmp_path)
+    binary, _ = build_cost_map(made_up_tables(), levels=2, min_size=3).save(tmp_path)
     whole = binary.read_bytes()
     binary.write_bytes(whole[:-5])
     with pytest.raises(CostMapError, match="not a cost map"):

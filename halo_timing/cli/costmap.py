@@ -22,10 +22,7 @@ from halo_timing.tables import Tables
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: that of the tables]")
 def costmap(tables: Path, levels: int, margin: float, min_size: int, out: Path | None) -> None:
     """Find levels in the tables of folder TABLES, and write costmap.safetensors and costmap.json."""
-    loaded = Tables.load(tables)
-    cost_map = build_cost_map(
-        loaded, levels=levels, margin=margin, min_size=min_size, vdd_v=float(loaded.metadata["vdd_v"])
-    )
+    cost_map = build_cost_map(Tables.load(tables), levels=levels, margin=margin, min_size=min_size)
     binary, _ = cost_map.save(out or tables)
     show_levels(cost_map)
     Console(highlight=False).print(f"Cost map: {binary}", markup=False, soft_wrap=True)

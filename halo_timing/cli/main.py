@@ -62,9 +62,9 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; usage mistakes exit with 1, failed tools with 2."""
     try:
-        cli.main(arguments, standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        # Outside its standalone mode click returns the code of an exit, and raises everything else.
+        result = cli.main(arguments, standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -62,10 +62,11 @@ class TerminalReporter:
             self._progress.remove_task(self._task)
             self._task = None
         outcome = "there already" if record.reused else f"{record.seconds:.1f} s"
-        self._console.print(f"  {_title(record.name):62} {outcome}", markup=False)
+        self._console.print(f"  {_title(record.name):66} {outcome}", markup=False, soft_wrap=True)
 
 
 def _title(step: str) -> str:
     folder, _, name = step.rpartition("/")
     words = _WORDS.get(name, name)
-    return f"{folder.removeprefix('reference/')}: {words}" if folder else words
+    # Folder names of MACs with many parameters are long; their beginning says which one it is.
+    return f"{folder.removeprefix('reference/')[:16]}: {words}" if folder else words

@@ -48,7 +48,6 @@ def build_cost_map(
     levels: int = DEFAULT_LEVELS,
     margin: float = 0.0,
     min_size: int = DEFAULT_MIN_SIZE,
-    vdd_v: float,
 ) -> CostMap:
     """Cost map with levels found by :func:`gap_cuts` in the bounds.
 
@@ -60,8 +59,6 @@ def build_cost_map(
         Share added to each level's period, such as 0.05.
     min_size
         Smallest codebook.
-    vdd_v
-        Supply voltage of the corner.
 
     Raises
     ------
@@ -81,7 +78,7 @@ def build_cost_map(
         period_ps=period_ps,
         bound_ps=tables.bound_ps,
         energy_fj=np.full(len(tables.values), np.nan, np.float32),
-        levels=_levels(tables.values, period_ps, limits, margin, vdd_v),
+        levels=_levels(tables.values, period_ps, limits, margin, float(tables.metadata["vdd_v"])),
         metadata={
             **tables.metadata,
             "level_rule": {"cuts": "widest relative gaps", "levels": levels, "min_size": min_size},

@@ -77,7 +77,7 @@ def _costmap_step(config: RunConfig, session: Session, tables: Record, out: Path
 
     def action(working: Path) -> None:
         session.reporter.started("costmap", 1)
-        build_cost_map(Tables.load(out), vdd_v=session.corner.voltage_v, **options).save(working)
+        build_cost_map(Tables.load(out), **options).save(working)
 
     return Step("costmap", {"tables": tables.digest, **options}, action)
 
