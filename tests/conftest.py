@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from halo_timing.characterize import Mapped, map_mac, mapping_target, timing_conditions
+from halo_timing.characterization import Mapped, map_mac, mapping_target, timing_conditions
 from halo_timing.pdk.library import Library
 from halo_timing.pdk.registry import Corner, Pdk, load_pdk
 from halo_timing.rtl import Mac, find_mac

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo_timing.characterize import Mapped
+from halo_timing.characterization import Mapped
 from halo_timing.errors import NetlistError
 from halo_timing.held_weight import bit_words, find_held_weight, operand_values, unpack_words
 from halo_timing.netlist import Netlist

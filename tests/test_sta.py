@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halo_timing.characterize import Mapped
+from halo_timing.characterization import Mapped
 from halo_timing.errors import FlowError, ToolError
 from halo_timing.held_weight import HeldWeight, find_held_weight
 from halo_timing.interface import Interface

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halo_timing.characterize import Mapped
+from halo_timing.characterization import Mapped
 from halo_timing.equivalence import prove_equivalence
 from halo_timing.errors import FlowError, RtlError, ToolError, UsageError
 from halo_timing.interface import Interface

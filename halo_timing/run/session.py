@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from halo_timing.characterize import (
+from halo_timing.characterization import (
     characterize_netlist,
     map_mac,
     mapping_target,
