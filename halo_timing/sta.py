@@ -360,9 +360,9 @@ def _path(mark: str, body: str) -> TimingPath | None:
             raise FlowError(f"OpenSTA's report for {mark!r} cannot be read: {body.strip()[:200]!r}")
         return None
     points = [(pin, cell, float(time)) for _, time, pin, cell in _POINT.findall(body)]
-    arrival = re.search(r"^ +(-?[\d.]+) +data arrival time$", body, re.MULTILINE)
+    arrival = re.search(r"^ *(-?[\d.]+) +data arrival time$", body, re.MULTILINE)
     start = re.search(r"^Startpoint: (\S+)", body, re.MULTILINE)
-    setup = re.search(r"^ +(-?[\d.]+) +-?[\d.]+ +library setup time$", body, re.MULTILINE)
+    setup = re.search(r"^ *(-?[\d.]+) +-?[\d.]+ +library setup time$", body, re.MULTILINE)
     if not (arrival and start and points):
         raise FlowError(f"OpenSTA's report for {mark!r} cannot be read: {body.strip()[:200]!r}")
     arrival_ps = float(arrival[1])
