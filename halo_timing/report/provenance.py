@@ -11,6 +11,7 @@ from typing import Any
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.report.result import MODEL_FOLDER, MacResult, Result
+from halo_timing.rtl import family
 
 # Any folder serves; this is the one that the commands take by default.
 _OUT = "results"
@@ -108,9 +109,12 @@ def records(result: Result) -> tuple[Record, ...]:
 def _characterize(mac: MacResult) -> str:
     metadata = mac.tables.metadata
     folder = _OUT if not mac.folder.parts else f"{_OUT}/{mac.folder.as_posix()}"
+    spec = ["--mac", mac.name]
+    if mac.name.partition(":")[0] not in family():
+        # Tables tell neither the files nor the ports of a user's own Verilog: capitals stand for them.
+        spec = ["--rtl", "FILE", "--top", mac.name, "--weight", "PORT", "--activation", "PORT"]
     return _line(
-        "characterize",
-        *("--mac", mac.name, "--pdk", metadata["pdk"], "--corner", metadata["corner"], "--out", folder),
+        "characterize", *spec, "--pdk", metadata["pdk"], "--corner", metadata["corner"], "--out", folder
     )
 
 

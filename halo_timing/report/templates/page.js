@@ -106,10 +106,10 @@
     read(steps[event.key]);
   });
 
-  // Paper cannot be clicked: everything is opened for it.
+  // Paper cannot be clicked: everything is opened for it but the long lists, which are files as well.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = all("details:not([open])");
+    closed = all("details:not([open], .bulk)");
     for (const item of closed) item.open = true;
   });
   addEventListener("afterprint", () => { for (const item of closed) item.open = false; });
