@@ -299,7 +299,12 @@ def test_damaged_libraries_are_one_sentence(
     bare.write_text(
         'library (bare) { delay_model : table_lookup; time_unit : "1ns"; capacitive_load_unit (1, pf);\n'
         'voltage_unit : "1V"; nom_voltage : 1.0; nom_temperature : 25.0; nom_process : 1.0;\n'
-        "cell (INV) { area : 1; pin (A) { direction : input; capacitance : 0.001; }\n"
+        + "".join(
+            f"{kind}_threshold_pct_{edge} : {value};\n"
+            for kind, value in (("input", 50), ("output", 50), ("slew_lower", 20), ("slew_upper", 80))
+            for edge in ("rise", "fall")
+        )
+        + "cell (INV) { area : 1; pin (A) { direction : input; capacitance : 0.001; }\n"
         'pin (Y) { direction : output; function : "!A"; } } }\n'
     )
     assert halo("pdk", "add", "bare", bare) == 1

@@ -159,7 +159,11 @@ def _manifest(config: RunConfig, session: Session, records: Sequence[Record]) ->
                 "name": record.name,
                 "key": record.key,
                 "seconds": record.seconds,
-                "outputs": dict(record.outputs),
+                # The files of a reference are in its folder, which its steps' names begin with.
+                "outputs": {
+                    f"{record.name.rpartition('/')[0]}/{name}".lstrip("/"): digest
+                    for name, digest in record.outputs.items()
+                },
             }
             for record in records
         ],
