@@ -1,26 +1,6 @@
-"""Small Liberty files made for tests, and the PDKs that may lie beside the repository."""
+"""Small Liberty files made for tests."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
-
-import pytest
-
-from halo_timing.pdk.registry import Pdk, load_pdk
-
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "pdk"
-
-
-def optional_pdk(name: str, monkeypatch: pytest.MonkeyPatch) -> Pdk:
-    """Return IHP SG13G2 or ASAP7 from the test data folder; skip where that is absent."""
-    root = Path(os.environ.get("HALO_TIMING_TEST_PDKS", _BESIDE))
-    if not root.is_dir():
-        pytest.skip(f"no PDK data in {root}; HALO_TIMING_TEST_PDKS names another folder")
-    monkeypatch.setenv("PDK_ROOT", str(root / "open_pdks"))
-    monkeypatch.setenv("ORFS_ROOT", str(root / "orfs"))
-    monkeypatch.delenv("FLOW_HOME", raising=False)
-    return load_pdk(name)
 
 
 def timing(related: str, tables: str, extra: str = "") -> str:
@@ -42,7 +22,11 @@ TEMPLATES = """
 """
 HEADER = """delay_model : table_lookup; time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1mA";
   leakage_power_unit : "1nW"; pulling_resistance_unit : "1kohm"; capacitive_load_unit (1, pf);
-  nom_process : 1; nom_voltage : 1.2; nom_temperature : 25;"""
+  nom_process : 1; nom_voltage : 1.2; nom_temperature : 25;
+  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
+  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+  slew_lower_threshold_pct_rise : 20; slew_lower_threshold_pct_fall : 20;
+  slew_upper_threshold_pct_rise : 80; slew_upper_threshold_pct_fall : 80;"""
 VALUES = 'values ("0.01, 0.02, 0.03", "0.02, 0.03, 0.05");'
 _ARC = edges(DELAYS, "t", VALUES)
 

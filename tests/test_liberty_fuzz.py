@@ -19,7 +19,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pdk_support import liberty
 
 from halo_timing.errors import HaloTimingError
 from halo_timing.pdk.descriptor import CellValues, ConstraintValues
@@ -27,6 +26,7 @@ from halo_timing.pdk.library import read_library
 from halo_timing.pdk.registry import list_pdks
 from halo_timing.pdk.selection import choose_cells, derive_constraints
 from halo_timing.pdk.verilog_models import verilog_models
+from tests.pdk_support import liberty
 
 SECONDS_EACH = 10.0
 MEGABYTES = 2048

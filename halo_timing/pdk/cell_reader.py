@@ -120,6 +120,7 @@ class CellReader:
             name=group.name,
             area_um2=group.number("area") or 0.0,
             pins=pins,
+            file=group.path,
             flip_flop=_flip_flop(states, names),
             latch=_latch(states, names),
             has_statetable=group.child("statetable") is not None,

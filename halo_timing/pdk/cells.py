@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from halo_timing.pdk.logic import BooleanFunction
 from halo_timing.pdk.table import Table
@@ -137,6 +138,8 @@ class Cell:
     ----------
     area_um2 : float
         Area.
+    file : Path
+        Liberty file that it is in.
     pins : mapping of str to Pin
         Signal pins in the order of the file; supply pins are in `supply_pins`.
     flip_flop, latch : FlipFlop, Latch or None
@@ -154,6 +157,7 @@ class Cell:
     name: str
     area_um2: float
     pins: Mapping[str, Pin]
+    file: Path
     flip_flop: FlipFlop | None = None
     latch: Latch | None = None
     has_statetable: bool = False

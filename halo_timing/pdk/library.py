@@ -234,20 +234,26 @@ def _corner(library: Group, units: Units) -> tuple[float, float]:
 
 
 def _thresholds(library: Group) -> Thresholds:
-    def percent(attribute: str, default: float) -> float:
+    def percent(attribute: str) -> float:
         value = library.number(attribute)
-        return default if value is None else value
+        if value is None:
+            # Liberty has defaults, but OpenSTA does not read a library that relies on them.
+            raise library.error(
+                f"{attribute} is missing, so delays have no meaning; add it (usually 50, 20 and 80)"
+            )
+        return value
 
+    derate = library.number("slew_derate_from_library")
     return Thresholds(
-        input_rise=percent("input_threshold_pct_rise", 50),
-        input_fall=percent("input_threshold_pct_fall", 50),
-        output_rise=percent("output_threshold_pct_rise", 50),
-        output_fall=percent("output_threshold_pct_fall", 50),
-        slew_lower_rise=percent("slew_lower_threshold_pct_rise", 20),
-        slew_lower_fall=percent("slew_lower_threshold_pct_fall", 20),
-        slew_upper_rise=percent("slew_upper_threshold_pct_rise", 80),
-        slew_upper_fall=percent("slew_upper_threshold_pct_fall", 80),
-        slew_derate=percent("slew_derate_from_library", 1),
+        input_rise=percent("input_threshold_pct_rise"),
+        input_fall=percent("input_threshold_pct_fall"),
+        output_rise=percent("output_threshold_pct_rise"),
+        output_fall=percent("output_threshold_pct_fall"),
+        slew_lower_rise=percent("slew_lower_threshold_pct_rise"),
+        slew_lower_fall=percent("slew_lower_threshold_pct_fall"),
+        slew_upper_rise=percent("slew_upper_threshold_pct_rise"),
+        slew_upper_fall=percent("slew_upper_threshold_pct_fall"),
+        slew_derate=1.0 if derate is None else derate,
     )
 
 

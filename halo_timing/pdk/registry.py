@@ -316,6 +316,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _cached_library(paths: tuple[Path, ...], _stamps: tuple[tuple[int, int], ...]) -> Library:
     return read_library(paths)

@@ -155,7 +155,7 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
     rise_ps = fall_ps = 0.0
     # Damaged tables may diverge here; the check below refuses what comes out.
     with np.errstate(over="ignore", invalid="ignore"):
-        # The slew of a long chain of equal stages: a contraction, settled to a part in 1e6 after a few rounds.
+        # The slew of a long chain of equal stages: a contraction, settled to 1e-6 after a few rounds.
         for _ in range(_SLEW_ROUNDS):
             fall_ps = max(float(tables.fall_transition.at(rise_ps, load_ff)), 0.0)
             rise_ps = max(float(tables.rise_transition.at(fall_ps, load_ff)), 0.0)
