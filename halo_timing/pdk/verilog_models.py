@@ -3,7 +3,7 @@
 PDKs often come without Verilog, or under terms that forbid passing it on; the functions are in the Liberty.
 Every input-to-output path has a specify entry of delay 0 for SDF to fill in.
 
-Icarus (11 and 12) annotates no state-dependent (COND) path and no INTERCONNECT, without a word: a cell that
+Icarus 11 annotates no state-dependent (COND) path and no INTERCONNECT, without a word: a cell that
 has only COND entries would switch in zero time. :func:`unconditional_sdf` gives each path the largest of its
 delays instead, so a simulation is never faster than the cells.
 """
