@@ -164,6 +164,8 @@ def test_staging_gives_plain_names_and_unpacks(work_dir: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-9])
     with pytest.raises(UsageError, match="cannot be unpacked"):
         stage_files(job, {"one.lib": packed})
+    with pytest.raises(UsageError, match="cannot be made"):
+        stage_files(plain / "job", {"one.lib": packed})
     with pytest.raises(UsageError, match="no such file"):
         stage_files(job, {"one.lib": work_dir / "absent"})
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from halo_timing.errors import PdkError, ToolError
 from halo_timing.files import write_text
@@ -22,6 +20,7 @@ from halo_timing.pdk.selection import ChosenCells, Constraints
 from halo_timing.resources import flows_dir
 from halo_timing.tools.opensta import OpenSta
 from halo_timing.tools.staging import stage_files
+from halo_timing.wheels import cache_dir
 
 STAGES = 6
 FANOUTS = (1, 4)
@@ -227,13 +226,13 @@ def _prove(
     inverter = library.cell(cells.inverter)
     slews_ps = [round(constraints.input_slew_ps * factor, 3) for factor in SLEWS_OF_TYPICAL]
     load_ff = constraints.output_load_ff
-    with tempfile.TemporaryDirectory(prefix="halo-timing-") as name:
-        folder = Path(name)
-        # One file is enough, and quick: some corners are spread over fifty megabytes.
-        stage_files(folder, {"library.lib": inverter.file, "no_wires.lib": flows_dir() / "no_wires.lib"})
-        write_text(folder / "chains.v", _chains(inverter))
-        script = _script(slews_ps, load_ff)
-        printed = sta.run_script(script, cwd=folder, log_path=folder / "chains.log", timeout_s=600)
+    # Kept, so that a failure can be looked into.
+    folder = cache_dir() / "check" / library.sha256[:16]
+    # One file is enough, and quick: some corners are spread over fifty megabytes.
+    stage_files(folder, {"library.lib": inverter.file, "no_wires.lib": flows_dir() / "no_wires.lib"})
+    write_text(folder / "chains.v", _chains(inverter))
+    script = _script(slews_ps, load_ff)
+    printed = sta.run_script(script, cwd=folder, log_path=folder / "chains.log", timeout_s=600)
     found = {
         (slew, int(fanout), edge): float(arrival)
         for slew, fanout, edge, arrival in re.findall(

@@ -28,9 +28,12 @@ def stage_files(folder: Path, sources: Mapping[str, Path]) -> None:
     Raises
     ------
     UsageError
-        If a source cannot be read, or a name is not plain.
+        If a source cannot be read, the folder cannot be made, or a name is not plain.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
     for name, source in sources.items():
         target = folder / plain_name(name)
         if source.suffix == ".gz" and target.suffix != ".gz":
