@@ -4,6 +4,7 @@
 //            partial-sum register; every path but psum_in runs from register to register.
 //            PIPELINE says where the sum is cut:
 //            "two_stage"   product_q <= w * a;   psum_q <= psum_in + product_q
+//                          (sign_magnitude leaves {sign, magnitude} in product_q)
 //            "fused"       psum_q <= psum_in + w * a, with psum_in joining the multiplier's tree
 //            "carry_save"  as fused, but the sum stays a pair (psum_q, psum_carry_q), to be added once at
 //                          the end of the column
@@ -51,6 +52,7 @@ module mac #(
 
   localparam PRODUCT_WIDTH = WEIGHT_WIDTH + ACTIVATION_WIDTH + ((SIGNED != 0) ? 0 : 1);
   localparam PRODUCT_SIGNED = SIGNED != 0 && !FOLDED;
+  localparam SIGN_APART = SIGNED != 0 && MULTIPLIER == "sign_magnitude";
   localparam HAS_OFFSET = PRODUCT_SIGNED || MULTIPLIER == "booth";
 
   generate
@@ -128,12 +130,24 @@ module mac #(
       end
 
       wire [ACCUMULATOR_WIDTH-1:0] addend;
-      extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
-        .in(product_q), .fill(PRODUCT_SIGNED ? product_q[PRODUCT_WIDTH-1] : 1'b0), .out(addend)
-      );
-      adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
-        .a(psum_in), .b(addend), .sum(next_psum)
-      );
+      if (SIGN_APART) begin : gen_sign_apart
+        // -magnitude = ~magnitude + 1; a column below the sum carries the 1 into it.
+        wire sign = product_q[PRODUCT_WIDTH-1];
+        wire unused_column;
+        extend #(.IN_WIDTH(PRODUCT_WIDTH - 1), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
+          .in(product_q[PRODUCT_WIDTH-2:0] ^ {(PRODUCT_WIDTH - 1) {sign}}), .fill(sign), .out(addend)
+        );
+        adder #(.WIDTH(ACCUMULATOR_WIDTH + 1), .ADDER(ADDER)) u_accumulate (
+          .a({psum_in, sign}), .b({addend, sign}), .sum({next_psum, unused_column})
+        );
+      end else begin : gen_product
+        extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
+          .in(product_q), .fill(PRODUCT_SIGNED ? product_q[PRODUCT_WIDTH-1] : 1'b0), .out(addend)
+        );
+        adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
+          .a(psum_in), .b(addend), .sum(next_psum)
+        );
+      end
       assign psum_carry_out = {CARRY_WIDTH{1'b0}};
       wire unused_psum_carry_in = ^psum_carry_in;
       wire unused_product_carry = ^product_carry;

@@ -80,27 +80,20 @@ module mult_booth_stored #(
       localparam UPPER = (SIGNED == 0 && WEIGHT_WIDTH % 2 == 0) ? 3 : 2;
       localparam LOWER = (DIGITS > UPPER) ? DIGITS - UPPER : 0;
       localparam H = P - 2 * LOWER;  // columns that the upper rows reach
-      wire [(DIGITS-LOWER)*H-1:0] upper_rows;
-      for (i = LOWER; i < DIGITS; i = i + 1) begin : gen_upper
-        assign upper_rows[(i-LOWER)*H+:H] = rows[i*P+2*LOWER+:H];
-      end
-      wire [H-1:0] upper_tree_sum;
-      wire [H-1:0] upper_tree_carry;
-      wire [H-1:0] upper_sum;
-      wire [H-1:0] upper_carry;
-      csa_tree #(.ROWS(DIGITS - LOWER), .WIDTH(H)) u_upper_tree (
-        .rows(upper_rows), .sum(upper_tree_sum), .carry(upper_tree_carry)
-      );
-      resolve_pair #(.WIDTH(H), .ADDER(ADDER), .RESOLVE(RESOLVE), .OFFSET(0)) u_upper_resolve (
-        .in_sum(upper_tree_sum), .in_carry(upper_tree_carry), .sum(upper_sum), .carry(upper_carry)
-      );
       // The columns below are zero on either way when the select is set.
       if (LOWER > 0) begin : gen_low_columns
         assign sum[2*LOWER-1:0] = full_sum[2*LOWER-1:0];
         assign carry[2*LOWER-1:0] = full_carry[2*LOWER-1:0];
       end
-      assign sum[P-1:2*LOWER] = select ? upper_sum : full_sum[P-1:2*LOWER];
-      assign carry[P-1:2*LOWER] = select ? upper_carry : full_carry[P-1:2*LOWER];
+      upper_rows_bypass #(
+        .DIGITS(DIGITS - LOWER), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED), .ADDER(ADDER), .RESOLVE(RESOLVE),
+        .SUM_WIDTH(H)
+      ) u_bypass (
+        .digits({digits[DIGITS*3-1:DIGITS*2+LOWER], digits[DIGITS*2-1:DIGITS+LOWER], digits[DIGITS-1:LOWER]}),
+        .select(select), .activation(activation),
+        .full_sum(full_sum[P-1:2*LOWER]), .full_carry(full_carry[P-1:2*LOWER]),
+        .sum(sum[P-1:2*LOWER]), .carry(carry[P-1:2*LOWER])
+      );
     end else begin : gen_error
 `ifdef __ICARUS__  // has no elaboration tasks, but prints the name of a missing module
       error__BYPASS_must_be__none__one_digit__or__two_row u_error ();

@@ -1,15 +1,15 @@
-// Sign-magnitude multiplier: the weight's magnitude times the activation's, and the sign put on at the end.
+// Sign-magnitude multiplier: an unsigned array over the weight's stored magnitude, the sign kept apart.
 //
-// Structure: magnitude of the activation, rows of AND gates gated by the stored magnitude of the weight, a
-//            carry-save chain that takes row after row from the lowest up, a final adder, and a conditional
-//            negation (XORs and an incrementer).
-// Latency:   combinational: incrementer, WEIGHT_WIDTH - 2 full adders, final adder, incrementer.
+// Structure: the activation is inverted when negative; rows of AND gates gated by the magnitude bits of the
+//            weight; a carry-save chain that takes row after row from the lowest up; a final adder, in whose
+//            free low columns the +1 of each inverted row comes in.
+// Latency:   combinational: XOR, WEIGHT_WIDTH - 1 full adders, adder over all columns.
 // Why:       without sign dots a row of a zero bit is exactly zero, for negative weights too, and a multiple
-//            of 2^k skips the first k full adders: the largest spread of all, on the slowest of all paths.
+//            of 2^k skips the first k full adders: the largest spread of all, on one of the slowest paths.
 //
-// Output: RESOLVE = 1: product on sum (two's complement when SIGNED), carry = 0.
-//         RESOLVE = 0: the same plus 2^(W+A-1) when SIGNED: the sign comes after the sum, so there is no pair
-//         to pass on.
+// Output: RESOLVE = 1: sum = {sign, magnitude} of the product when SIGNED, else the product; carry = 0.
+//         RESOLVE = 0: sum = product + 2^(W+A-1) when SIGNED, else the product; carry = 0. The sign comes after
+//         the addition, so there is no pair to pass on.
 module mult_sign_magnitude #(
   parameter WEIGHT_WIDTH     = 8,
   parameter ACTIVATION_WIDTH = 8,
@@ -29,16 +29,12 @@ module mult_sign_magnitude #(
 
   wire activation_sign = (SIGNED != 0) ? activation[A-1] : 1'b0;
   wire product_sign = (SIGNED != 0) ? code[W] ^ activation_sign : 1'b0;
-
-  wire [A-1:0] magnitude;
-  adder #(.WIDTH(A), .ADDER(ADDER)) u_magnitude (
-    .a(activation ^ {A{activation_sign}}), .b({{(A - 1) {1'b0}}, activation_sign}), .sum(magnitude)
-  );
+  wire [A-1:0] inverted = activation ^ {A{activation_sign}};  // magnitude, less one when negative
 
   genvar i;
   generate
     for (i = 0; i < W; i = i + 1) begin : gen_row
-      wire [P-1:0] partial = {{W{1'b0}}, magnitude & {A{code[i]}}} << i;
+      wire [P-1:0] partial = {{W{1'b0}}, inverted & {A{code[i]}}} << i;
       wire [P-1:0] s;
       wire [P-1:0] c;
       if (i == 0) begin : gen_first
@@ -52,15 +48,27 @@ module mult_sign_magnitude #(
     end
   endgenerate
 
-  wire [P-1:0] product_magnitude;
-  wire [P-1:0] product;
+  // The chain leaves no carries in the columns below W.
+  wire [W-1:0] plus_one = code[W-1:0] & {W{activation_sign}};
+  wire [P-1:0] magnitude;
   adder #(.WIDTH(P), .ADDER(ADDER)) u_final (
-    .a(gen_row[W-1].s), .b(gen_row[W-1].c), .sum(product_magnitude)
+    .a(gen_row[W-1].s), .b(gen_row[W-1].c | {{A{1'b0}}, plus_one}), .sum(magnitude)
   );
-  adder #(.WIDTH(P), .ADDER(ADDER)) u_negate (
-    .a(product_magnitude ^ {P{product_sign}}), .b({{(P - 1) {1'b0}}, product_sign}), .sum(product)
-  );
-  assign sum = {product[P-1] ^ (SIGNED != 0 && RESOLVE == 0), product[P-2:0]};
+
   assign carry = {P{1'b0}};
+  generate
+    if (SIGNED == 0) begin : gen_unsigned
+      assign sum = magnitude;
+      wire unused_sign = product_sign;
+    end else if (RESOLVE != 0) begin : gen_sign_apart
+      assign sum = {product_sign, magnitude[P-2:0]};
+    end else begin : gen_offset
+      wire [P-1:0] product;
+      adder #(.WIDTH(P), .ADDER(ADDER)) u_negate (
+        .a(magnitude ^ {P{product_sign}}), .b({{(P - 1) {1'b0}}, product_sign}), .sum(product)
+      );
+      assign sum = {~product[P-1], product[P-2:0]};
+    end
+  endgenerate
 
 endmodule

@@ -4,7 +4,8 @@
 // Latency:   combinational.
 // Why:       mac.v, the flow and the benches treat every structure alike.
 //
-// Output: RESOLVE = 1: sum is the product (two's complement when SIGNED), carry = 0.
+// Output: RESOLVE = 1: sum is the product (two's complement when SIGNED; {sign, magnitude} for signed
+//         sign_magnitude), carry = 0.
 //         RESOLVE = 0: a carry-save pair: sum + carry = product + offset, exactly; offset is 2^(PRODUCT_WIDTH-1)
 //         for structures with signs in their rows (SIGNED, and always booth), else 0; mac.v takes it off.
 //         "booth_stored", "split", "one_digit" and "two_row" are folded: their product lacks the constant of
