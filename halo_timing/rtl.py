@@ -26,7 +26,7 @@ else:
 Parameter = int | str
 
 # Nothing is known of a user's structure, so the fastest of these is kept.
-USER_RECIPES = ("area_units", "delay", "delay_units")
+USER_RECIPES = ("area_units", "speed", "speed_units")
 
 FAMILY_INTERFACE = Interface(
     weight="weight_in",
