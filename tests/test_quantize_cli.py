@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from quantize_maps import array_cost_map
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -16,6 +15,7 @@ from halo_timing import models
 from halo_timing.cli.quantize import quantize
 from halo_timing.errors import CheckpointError, CostMapError, UsageError
 from halo_timing.quantize import NativeFile
+from tests.quantize_maps import array_cost_map
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from quantize_maps import array_cost_map
 
 from halo_timing.errors import CheckpointError, CostMapError, UsageError
 from halo_timing.quantize import HaloQuantizer, NotFittedError, QuantizedTensor, RtnQuantizer
 from halo_timing.quantize.allocation import allocate_tiles
 from halo_timing.quantize.tensor import tile_sizes
+from tests.quantize_maps import array_cost_map
 
 MAP = array_cost_map()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from quantize_maps import array_cost_map
 from safetensors.numpy import load_file, save_file
 
 import halo_timing.quantize.model as model_module
@@ -31,6 +30,7 @@ from halo_timing.quantize.tensor_file import (
     make_header,
     write_tensor_file,
 )
+from tests.quantize_maps import array_cost_map
 
 MAP = array_cost_map()
 SMALL = QuantizeOptions(tile=(16, 8), baselines=False)
