@@ -8,13 +8,10 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,34 +20,15 @@ from halo_timing.cli.characterize import characterize
 from halo_timing.cli.costmap import costmap
 from halo_timing.cli.quantize import quantize
 from halo_timing.cli.report import report as report_command
-from halo_timing.costmap.levels import build_cost_map
 from halo_timing.errors import CostMapError
-from halo_timing.metrics import collect_metrics
-from halo_timing.quantize.quality import Quality
-from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.report.axis import linear_axis
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
 from halo_timing.tables import Tables
+from tests.report_folders import Folder, make, trailing_zeros, write_model
 
 NASTY = "</script><script>alert(1)</script>\" onmouseover='x' <img src=http://e.example/x> {{ 7*7 }} & ü"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
-
-
-@dataclass
-class Folder:
-    """A result folder made up for a test."""
-
-    path: Path
-    references: list[Path] = field(default_factory=list)
-    model: bool = False
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return collect_metrics(self.path, self.references, "model" if self.model else None)
-
-    def page(self) -> str:
-        return render_report(self.path, self.references, self.metrics)
 
 
 class Page(HTMLParser):
@@ -93,148 +71,6 @@ class Page(HTMLParser):
 
     def text(self) -> str:
         return self.all("body")[0][1]
-
-
-def trailing_zeros(values: np.ndarray, width: int) -> np.ndarray:
-    return np.array([width if v == 0 else (v & -v).bit_length() - 1 for v in values.tolist()])
-
-
-def write_mac(
-    folder: Path,
-    name: str,
-    periods: Mapping[int, float] | None = None,
-    *,
-    width: int = 8,
-    signed: bool = True,
-    scale: float = 1.0,
-    pdk: str = "nangate45",
-    corner: str = "typ",
-    pin: str = "product_q",
-) -> Tables:
-    """Write tables and synthesis.json of a MAC: the more zeros a weight ends in, the shorter its period."""
-    half = 1 << (width - 1)
-    values = np.arange(-half, half) + (0 if signed else half)
-    period = scale * (1000.0 - 60.0 * trailing_zeros(values, width) - 20.0 * (values % 3))
-    for value, wanted in (periods or {}).items():
-        period[values == value] = wanted
-    period = period.astype(np.float32)
-    # No period of its own: a weight at which nothing switches has no path.
-    paths = tuple(
-        {
-            "value": int(value),
-            "startpoint": "activation_q_0_",
-            "endpoint": f"{pin}_3_/D",
-            "launch_ps": 100.0,
-            "arrival_ps": float(ps) - 40.0,
-            "setup_ps": 40.0,
-            "points": [
-                ["activation_q_0_/CK", "DFF_X1", 0.0],
-                ["activation_q_0_/Q", "DFF_X1", 100.0],
-                ["u1/ZN", "NAND2_X1", 160.5],
-                ["u2/Z", "XOR2_X1", float(ps) - 40.0],
-                [f"{pin}_3_/D", "DFF_X1", float(ps) - 40.0],
-            ],
-        }
-        if ps > 0
-        else None
-        for value, ps in zip(values.tolist(), period, strict=True)
-    )
-    metadata = {
-        "mac": name,
-        "pdk": pdk,
-        "corner": corner,
-        "vdd_v": 1.1,
-        "temperature_c": 25.0,
-        "liberty_sha256": ["ab" * 32],
-        "tools": {"yosys": "0.70", "opensta": "2.0.17"},
-        "parameters": {"MULTIPLIER": "array"},
-        "weight_width": width,
-        "activation_width": 8,
-        "weight_signed": signed,
-        "stimulus": "static",
-    }
-    tables = Tables(
-        values.astype(np.int16),
-        np.stack([period * np.float32(0.5), period], 1),
-        ("product_q", "psum_q"),
-        paths,
-        metadata,
-    )
-    tables.save(folder)
-    trial = {"recipe": "delay", "area_um2": 1000.5, "cells": 700, "worst_period_ps": float(period.max())}
-    synthesis = {
-        "recipe": "delay",
-        "area_um2": 1000.5,
-        "cell_count": 700,
-        "cells": {"NAND2_X1": 300, "XOR2_X1": 400},
-        "trials": [trial, {**trial, "recipe": "rebuild", "area_um2": 1400.25}],
-        "worst_period_ps": float(period.max()),
-        "equivalence": {"exhaustive": 74, "patterns": 524288, "sat": 15},
-    }
-    (folder / "synthesis.json").write_text(json.dumps(synthesis))
-    return tables
-
-
-def write_model(folder: Path, levels: int, name: str = "layer.0.weight", tensors: int = 2) -> None:
-    def quality(noise: float, spent: float, shares: Sequence[int]) -> Quality:
-        return Quality(1000, 500.0, noise, spent * 1000, 3000.0, tuple(shares), 5)
-
-    own = [600, 400] + [0] * levels
-    methods = {
-        HALO: quality(9.0, 4.5, own[:levels] if levels > 1 else [1000]),
-        "INT4 searched": quality(5.0, 4.125, [1000]),
-        "INT4 absmax": quality(8.0, 4.125, [1000]),
-        "INT8 searched": quality(0.0, 8.125, [1000]),
-    }
-    QuantizationReport(
-        tensors=tuple(TensorReport(f"{name}{index}", "F32", (25, 40), methods) for index in range(tensors)),
-        left_out=(
-            LeftOut(f"{name}.bias", "F32", (25,), "not a matrix"),
-            LeftOut("embed", "F32", (), "embedding"),
-        ),
-        description={
-            "source": [f"{name}.safetensors"],
-            "options": {
-                "tile": 128,
-                "levels": None,
-                "fast_share": 0.5,
-                "noise_budget": None,
-                "outlier_sigma": 3.0,
-                "scale_search": True,
-                "baselines": True,
-                "include": ["*.head", "a b"],
-                "exclude": [],
-            },
-            "cost_map_sha256": "cd" * 32,
-        },
-        files=("model.safetensors",),
-    ).save(folder / "quantization.json")
-
-
-def make(
-    path: Path,
-    *,
-    levels: int = 3,
-    model: bool = True,
-    best_scale: float | None = 0.5,
-    name: str = "array",
-    **mac: Any,
-) -> Folder:
-    """Make a result folder; `best_scale` is the reference's speed, None for no reference."""
-    path.mkdir(parents=True, exist_ok=True)
-    tables = write_mac(path, name, **mac)
-    build_cost_map(tables, levels=levels, min_size=min(8, len(tables.values))).save(path)
-    folder = Folder(path, model=model)
-    if best_scale is not None:
-        for reference, scale in (("booth", best_scale), ("wallace", 2 * best_scale)):
-            relative = Path("reference") / reference
-            write_mac(path / relative, reference, **{**mac, "scale": scale, "periods": None})
-            folder.references.append(relative)
-    if model:
-        from halo_timing.costmap.model import CostMap
-
-        write_model(path / "model", len(CostMap.load(path / "costmap.safetensors").levels), name)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,19 @@ from halo_timing.tables import Tables
 _GAPLESS = 1024
 _GAP = 0.11
 _LABELS = 8
+# Of a line of text, in per cent of the plot.
+_LABEL_HEIGHT = 8
 
 
 @dataclass(frozen=True)
 class ReferenceLine:
-    """Worst frequency of the best conventional MAC; `series` is the SVG path of its frequency per weight."""
+    """Worst frequency of the best conventional MAC, and where its label goes.
+
+    Parameters
+    ----------
+    series
+        SVG path of its frequency per weight; empty where it has other weights.
+    """
 
     at: float
     label_at: float
@@ -95,8 +103,10 @@ def _reference(best: MacResult, tables: Tables, axis: Axis) -> ReferenceLine:
     if np.array_equal(best.tables.values, tables.values):
         heights = [_down(axis, float(freq)) for freq in freq_ghz]
         series = f"M0 {heights[0]}" + "".join(f"V{height}h1" for height in heights)
-    label_at = axis.at(float(np.nanmax(freq_ghz)) if series else worst_ghz)
-    return ReferenceLine(axis.at(worst_ghz), label_at, best.name, fixed(worst_ghz, 3), series)
+    line_at, top_at = axis.at(worst_ghz), axis.at(float(np.nanmax(freq_ghz)))
+    # A label on the line would hide a series that runs close above it.
+    label_at = top_at if series and top_at - line_at < _LABEL_HEIGHT else line_at
+    return ReferenceLine(line_at, label_at, best.name, fixed(worst_ghz, 3), series)
 
 
 def _down(axis: Axis, freq_ghz: float) -> str:
