@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from halo_timing.cli import main
 from halo_timing.files import sha256_file
 from halo_timing.pdk.registry import Corner
 from halo_timing.rtl import family
+from halo_timing.tools.opensta import find_opensta
+from halo_timing.tools.opensta_probe import probe_opensta
 from tests.conftest import SMALL
 
 MAC = f"array:{SMALL}"
@@ -309,3 +312,15 @@ def test_damaged_libraries_are_one_sentence(
     )
     assert halo("pdk", "add", "bare", bare) == 1
     assert "flip-flop" in one_sentence(capsys)
+
+
+def test_an_opensta_whose_bounds_are_wrong_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault that no version at hand has, so its diagnosis is put in by hand."""
+    found = probe_opensta(find_opensta())
+    assert found.bounds_are_sound
+    wrong = replace(found, leaks_dead_slews=True)
+    monkeypatch.setattr("halo_timing.run.session.probe_opensta", lambda _sta: wrong)
+    assert halo("characterize", "--mac", MAC, "--out", tmp_path / "out") == 1
+    assert "wrong delays under case analysis" in one_sentence(capsys)

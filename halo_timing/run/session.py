@@ -16,6 +16,7 @@ from halo_timing.characterization import (
     provenance,
     timing_conditions,
 )
+from halo_timing.errors import ToolNotFoundError
 from halo_timing.files import sha256_file, write_json, write_text
 from halo_timing.netlist import Netlist
 from halo_timing.pdk.registry import Corner, Pdk, load_pdk
@@ -23,6 +24,7 @@ from halo_timing.resources import flows_dir
 from halo_timing.rtl import Mac
 from halo_timing.run.steps import Record, Step, execute
 from halo_timing.tools.opensta import OpenSta, find_opensta
+from halo_timing.tools.opensta_probe import probe_opensta
 from halo_timing.tools.yosys import Yosys, find_yosys
 
 
@@ -65,9 +67,14 @@ def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int,
     Raises
     ------
     ToolNotFoundError, PdkError
-        If one of them is missing.
+        If one of them is missing, or OpenSTA is one whose bounds are wrong.
     """
     sta, yosys = find_opensta(), find_yosys()
+    if not probe_opensta(sta).bounds_are_sound:
+        raise ToolNotFoundError(
+            f"{sta.path} gives wrong delays under case analysis (`halo-timing doctor` tells more); "
+            "name another OpenSTA in the variable STA"
+        )
     loaded = load_pdk(pdk, install=install)
     return Session(loaded, loaded.corner(corner), yosys, sta, jobs, reporter)
 

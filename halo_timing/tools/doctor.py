@@ -78,7 +78,7 @@ def diagnose_tools() -> list[Finding]:
         _guarded("OpenSTA", _opensta, "missing", ""),
         _guarded("Icarus Verilog", _icarus, "warning", ""),
         _package("cocotb", "halo-timing[testbench]", "test benches (`halo-timing testbench`)"),
-        _package("torch", "halo-timing[quality]", "perplexity of quantized models (`halo-timing evaluate`)"),
+        _package("torch", "halo-timing[quality]", "perplexity of quantized models"),
         _cache(),
     ]
 
