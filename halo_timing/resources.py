@@ -28,3 +28,8 @@ def flows_dir() -> Path:
 def libs_dir() -> Path:
     """Folder of the PDK descriptors."""
     return _folder("libs")
+
+
+def benches_dir() -> Path:
+    """Folder of the cocotb benches."""
+    return _folder("tests/cocotb")

@@ -4,8 +4,8 @@
 //            down. Delay lines skew the inputs (row r by r cycles) and deskew the results, so that whole
 //            vectors go in and come out. column_bias.v feeds the first row. With PIPELINE = "carry_save"
 //            one adder per column resolves the pair at its end.
-// Latency:   activation_valid to result_valid ROWS + COLUMNS + 1 clock edges, one more with "two_stage" and
-//            with "carry_save"; one vector per cycle.
+// Latency:   activation_valid to result_valid ROWS + COLUMNS clock edges with "fused", one more with the other
+//            pipelines; one vector per cycle.
 // Why:       the place of use of the MACs: here their period is the clock, and the correction of folded
 //            ones costs an adder per column.
 //
