@@ -116,8 +116,8 @@ class Tables:
         writer = csv.writer(stream, lineterminator="\n")
         columns = ["value", "bits", "bound_ps", *(f"bound_ps[{stage}]" for stage in self.stages)]
         writer.writerow([*columns, "freq_ghz", "startpoint", "endpoint", "cells"])
-        for index, value in enumerate(self.values):
-            bound, path = float(self.bound_ps[index]), self.worst_paths[index]
+        for index, (value, bound) in enumerate(zip(self.values, self.bound_ps.tolist(), strict=True)):
+            path = self.worst_paths[index]
             bits = format(int(value) & ((1 << width) - 1), f"0{width}b")
             stages = [f"{float(stage):.3f}" for stage in self.stage_bound_ps[index]]
             ends = [path["startpoint"], path["endpoint"], len(path["points"])] if path else ["", "", 0]

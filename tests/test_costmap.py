@@ -129,6 +129,10 @@ def test_levels_of_an_array() -> None:
     assert cost_map.levels[0].freq_ghz == pytest.approx(1e3 / 160)
 
 
+def test_a_value_that_needs_no_time_makes_no_level_of_its_own() -> None:
+    assert gap_cuts(np.array([0.0, 0.0, 100.0, 300.0]), levels=3, min_size=1) == [100.0, 300.0]
+
+
 @pytest.mark.parametrize(
     "options", [{"levels": 0}, {"levels": 17}, {"margin": -0.1}, {"margin": 2.0}, {"min_size": 99}]
 )

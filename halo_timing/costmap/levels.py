@@ -35,7 +35,9 @@ def gap_cuts(period_ps: NDArray[np.floating], levels: int, min_size: int = DEFAU
     """
     ordered = np.sort(np.asarray(period_ps, np.float64))
     positions = np.arange(max(min_size, 1), len(ordered))
-    gaps = np.log(np.maximum(ordered[positions], 1e-9) / np.maximum(ordered[positions - 1], 1e-9))
+    # Values behind which nothing moves have period 0, which is no clock to run at.
+    positions = positions[ordered[positions - 1] > 0]
+    gaps = np.log(ordered[positions] / ordered[positions - 1])
     # A stable sort makes ties go to the smaller codebook.
     widest = positions[np.argsort(-gaps, kind="stable")]
     cuts = [int(position) for position in widest[: levels - 1] if ordered[position] > ordered[position - 1]]
