@@ -1,0 +1,267 @@
+"""Exhaustive dynamic timing: every weight value, every pair of activations around the clock edge."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halo_timing.dynamic import kernels
+from halo_timing.dynamic.activation import ActivationNets, find_activation_nets
+from halo_timing.dynamic.domain import Exhaustive
+from halo_timing.dynamic.model import Endpoint, EnergySource, Model, build_model
+from halo_timing.dynamic.result import DynamicResult
+from halo_timing.dynamic.run import Motion, Runner, Semantics, Waveforms
+from halo_timing.dynamic.stages import Stage, find_stages, launch_times
+from halo_timing.errors import UsageError
+from halo_timing.files import atomic_path
+from halo_timing.held_weight import HeldWeight, operand_values
+from halo_timing.interface import Interface
+from halo_timing.netlist import Netlist
+from halo_timing.sdf import Sdf
+
+MAX_EXHAUSTIVE_BITS = 10
+SETTLE_UNIT_PS = 0.1
+
+Number = TypeVar("Number", np.int32, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Stages whose sources lie equally far behind the activation port: one model.
+
+    Its endpoints' `stage` is the position in the list of stages, as text.
+    """
+
+    depth: int
+    model: Model
+    stages: tuple[int, ...]
+
+
+def simulate_exhaustive(
+    netlist: Netlist,
+    interface: Interface,
+    held: HeldWeight,
+    sdf: Sdf,
+    *,
+    arrivals_ps: Mapping[str, float],
+    semantics: Semantics = "inertial",
+    energies: EnergySource | None = None,
+    indices: Sequence[int] | None = None,
+    bin_ps: float = 5.0,
+    settle_path: Path | None = None,
+    energy_path: Path | None = None,
+    jobs: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> DynamicResult:
+    """Simulate every stage that the activation alone moves, over all its transitions.
+
+    Parameters
+    ----------
+    netlist, interface, held, sdf
+        The MAC, its roles, what holds its weight, and its delays.
+    arrivals_ps
+        When input ports arrive, see :func:`halo_timing.sta.write_delays`.
+    semantics
+        ``"inertial"``, or ``"icarus"`` to be equal to Icarus Verilog.
+    energies
+        Energies of cells and nets; without them, energies are 0.
+    indices
+        Which of ``held.values``; all by default.
+    bin_ps
+        Width of the histogram's bins.
+    settle_path
+        Where to write the period of every transition as ``.npy``: uint16 in units of
+        :data:`SETTLE_UNIT_PS`, rounded up, shape ``(n, activations, activations)`` = weight, before, after,
+        operand values ascending; 0 where nothing moves.
+    energy_path
+        Where to write the energy of every transition in fJ as ``.npy``: float32, of the same shape.
+    jobs
+        Threads; the result does not depend on it.
+    progress
+        Called with the number of weights done since the last call.
+
+    Raises
+    ------
+    UsageError
+        If no stage can be simulated exhaustively, or the full table's unit cannot hold its times.
+    """
+    nets = find_activation_nets(netlist, interface, held)
+    stages = [stage for stage in find_stages(netlist, interface, held, nets) if stage.depth is not None]
+    if not stages:
+        raise UsageError(
+            f"{netlist.name}: other inputs than the activation move every stage; sample it instead"
+        )
+    if nets.bits > MAX_EXHAUSTIVE_BITS:
+        raise UsageError(
+            f"{netlist.name}: {nets.bits} activation bits make {4**nets.bits:.1e} transitions a weight; "
+            f"sample them (exhaustive up to {MAX_EXHAUSTIVE_BITS} bits)"
+        )
+    groups = group_stages(netlist, sdf, stages, launch_times(netlist, sdf, arrivals_ps), energies)
+    longest_ps = max(group.model.longest_fs for group in groups) / 1000
+    if settle_path and longest_ps > SETTLE_UNIT_PS * 65535:
+        raise UsageError(
+            f"{netlist.name}: paths of {longest_ps:.0f} ps do not fit the full table of settle times"
+        )
+    chosen = list(range(len(held.values)) if indices is None else indices)
+    patterns = 1 << nets.bits
+    activations = operand_values(nets.bits, interface.signed)
+    result = DynamicResult(
+        values=held.values[chosen],
+        stages=tuple(stage.name for stage in stages),
+        semantics=semantics,
+        stimulus=f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations",
+        period_ps=np.zeros((len(chosen), len(stages))),
+        worst=np.zeros((len(chosen), len(stages), 2), np.int32),
+        bin_ps=bin_ps,
+        histogram=np.zeros((len(chosen), len(stages), int(longest_ps / bin_ps) + 1), np.int64),
+        toggles=np.zeros(len(chosen)),
+        energy_fj=np.zeros((len(chosen), 3)),
+        settle_path=settle_path,
+        energy_path=energy_path,
+    )
+    with ExitStack() as stack:
+        shape = (len(chosen), patterns, patterns)
+        settle_table = _table(stack, settle_path, shape, np.uint16)
+        energy_table = _table(stack, energy_path, shape, np.float32)
+        local = threading.local()
+
+        def run(row: int) -> None:
+            if not hasattr(local, "workers"):
+                local.workers = [_Worker(group, nets, semantics, len(stages)) for group in groups]
+            _run_weight(local.workers, chosen[row], row, activations, result, settle_table, energy_table)
+            if progress:
+                progress(1)
+
+        with ThreadPoolExecutor(max(jobs, 1)) as pool:
+            for _ in pool.map(run, range(len(chosen))):
+                pass
+    return result
+
+
+def group_stages(
+    netlist: Netlist,
+    sdf: Sdf,
+    stages: Sequence[Stage],
+    launch_fs: Mapping[int, tuple[int, int]],
+    energies: EnergySource | None,
+) -> list[Group]:
+    """Build a model for the stages of each depth; stages without one are left out."""
+    groups = []
+    for depth in sorted({stage.depth for stage in stages if stage.depth is not None}):
+        members = tuple(index for index, stage in enumerate(stages) if stage.depth == depth)
+        endpoints = [(str(index), name) for index in members for name in stages[index].endpoints]
+        model = build_model(netlist, sdf, endpoints, launch_fs, energies)
+        groups.append(Group(depth, model, members))
+    return groups
+
+
+def _table(
+    stack: ExitStack, path: Path | None, shape: tuple[int, ...], dtype: type[np.generic]
+) -> NDArray[np.generic] | None:
+    if path is None:
+        return None
+    part = stack.enter_context(atomic_path(path))
+    table: NDArray[np.generic] = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+    return table
+
+
+class _Worker:
+    """One thread's simulation of one group."""
+
+    def __init__(self, group: Group, nets: ActivationNets, semantics: Semantics, stages: int) -> None:
+        self.group, self.nets = group, nets
+        self.domain = Exhaustive(nets.bits)
+        self.runner = Runner(group.model, self.domain, semantics)
+        self.ends: dict[int, list[Endpoint]] = {}
+        for end in group.model.endpoints:
+            self.ends.setdefault(end.net, []).append(end)
+        patterns = 1 << nets.bits
+        self.everything = patterns - 1
+        self.required = {stage: np.empty((patterns, patterns), np.int32) for stage in group.stages}
+        self.toggles = 0.0
+
+    def run(self, index: int) -> dict[int, NDArray[np.float32]]:
+        """Simulate a weight; leaves the time each transition needs in `required`, returns energies."""
+        self.toggles = 0.0
+        for required in self.required.values():
+            required.fill(-1)
+        held = {net: int(values[index]) for net, values in self.nets.held.items()}
+        motions = {}
+        for source in self.group.model.sources:
+            if source.net in self.nets.values:
+                values = self.nets.values[source.net][index]
+                support, values = self.domain.source(values)
+                if support:
+                    motions[source.net] = Motion(support, values, values)
+                else:
+                    held[source.net] = int(values[0])
+        return self.runner.run(held, motions, self._observe)
+
+    def _observe(self, wave: Waveforms) -> None:
+        entries = len(wave.starts) - 1
+        self.toggles += (int(wave.starts[-1]) - entries) / entries
+        for end in self.ends.get(wave.net, ()):
+            required = np.empty(entries, np.int32)
+            kernels.capture(
+                wave.times,
+                wave.starts,
+                len(wave.before),
+                wave.before,
+                np.array(end.setup_fs, np.int32),
+                np.array(end.pin_fj, np.float32),
+                np.array(end.state_fj, np.float32),
+                required,
+                wave.spent,
+            )
+            low_map, high_map = self.domain.maps(self.everything, [wave.support])
+            kernels.raise_to(self.required[int(end.stage)], required, low_map[0], high_map[0])
+
+
+def _run_weight(
+    workers: Sequence[_Worker],
+    index: int,
+    row: int,
+    activations: NDArray[np.int32],
+    result: DynamicResult,
+    settle_table: NDArray[np.generic] | None,
+    energy_table: NDArray[np.generic] | None,
+) -> None:
+    patterns = len(activations)
+    energy = np.zeros((patterns, patterns), np.float32)
+    slowest = np.zeros((patterns, patterns), np.int32)
+    for worker in workers:
+        spent = worker.run(index)
+        result.toggles[row] += worker.toggles
+        for support, parts in spent.items():
+            result.energy_fj[row] += parts.mean(axis=1, dtype=np.float64)
+            if energy_table is not None:
+                low_map, high_map = worker.domain.maps(worker.everything, [support])
+                energy += (parts[0] + parts[1])[high_map[0][:, None] + low_map[0][None, :]]
+        for stage, required in worker.required.items():
+            ordered = _by_value(required, activations)
+            worst = int(ordered.argmax())
+            result.period_ps[row, stage] = max(int(ordered.flat[worst]), 0) / 1000
+            result.worst[row, stage] = activations[list(divmod(worst, patterns))]
+            bins = np.maximum(required, 0).ravel() // round(result.bin_ps * 1000)
+            result.histogram[row, stage] = np.bincount(bins, minlength=result.histogram.shape[2])
+            np.maximum(slowest, required, out=slowest)
+    if settle_table is not None:
+        unit_fs = round(SETTLE_UNIT_PS * 1000)
+        settle_table[row] = _by_value(-(-slowest // unit_fs), activations)
+    if energy_table is not None:
+        energy_table[row] = _by_value(energy, activations)
+
+
+def _by_value(table: NDArray[Number], activations: NDArray[np.int32]) -> NDArray[Number]:
+    """From [pattern after, pattern before] to [value before, value after], values ascending."""
+    pattern = activations & (len(activations) - 1)
+    ordered: NDArray[Number] = table.T[np.ix_(pattern, pattern)]
+    return ordered

@@ -1,0 +1,66 @@
+"""What dynamic timing found, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halo_timing.dynamic.run import Semantics
+
+ENERGY_PARTS = ("switching", "internal", "glitch")
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicResult:
+    """Periods and energies of weights over a stated set of transitions.
+
+    Parameters
+    ----------
+    values
+        Weight values, shape ``(n,)``, int32.
+    stages
+        Names of the stages.
+    semantics
+        How pulses shorter than a gate's delay are treated, see :mod:`halo_timing.dynamic.kernels`.
+    stimulus
+        Which transitions were simulated, for people; ``exhaustive`` periods are exact for the delay model,
+        sampled ones are lower estimates.
+    period_ps
+        Per weight and stage: launch, last toggle at any capturing pin and its setup time, the largest over
+        all transitions, float64, shape ``(n, stages)``; 0 where nothing ever moves.
+    worst
+        Activation before and after the edge of the first transition that takes so long, int32, shape
+        ``(n, stages, 2)``.
+    bin_ps, histogram
+        Width of the bins, and number of transitions per weight, stage and bin of the period, int64, shape
+        ``(n, stages, bins)``; bin 0 also holds the transitions in which nothing moves.
+    toggles
+        Mean number of toggles of all nets in a transition, float64, shape ``(n,)``.
+    energy_fj
+        Mean energy of a transition per weight, all transitions equally likely, columns
+        :data:`ENERGY_PARTS`, float64, shape ``(n, 3)``: net switching, internal, and the part of both that
+        glitches cause. Clock and leakage are not in it.
+    settle_path, energy_path
+        Files of the full tables, where they were asked for.
+    """
+
+    values: NDArray[np.int32]
+    stages: tuple[str, ...]
+    semantics: Semantics
+    stimulus: str
+    period_ps: NDArray[np.float64]
+    worst: NDArray[np.int32]
+    bin_ps: float
+    histogram: NDArray[np.int64]
+    toggles: NDArray[np.float64]
+    energy_fj: NDArray[np.float64]
+    settle_path: Path | None = None
+    energy_path: Path | None = None
+
+    @property
+    def dynamic_ps(self) -> NDArray[np.float64]:
+        """Period per weight, the largest over the stages, shape ``(n,)``."""
+        return np.asarray(self.period_ps.max(axis=1))
