@@ -15,8 +15,8 @@ help:
 	@echo "make clean  remove the virtual environment and the demo's results"
 
 demo: setup
-	$(BIN)/halo-timing doctor
 	$(BIN)/halo-timing pdk install nangate45
+	$(BIN)/halo-timing doctor
 	$(BIN)/halo-timing run --pdk nangate45 --mac array --model minilm --out "$(OUT)"
 
 test: setup-test lint

@@ -20,6 +20,9 @@ class _Quiet:
     def finished(self, record: Record) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
 
 def characterize(
     pdk: str = "nangate45",

@@ -32,6 +32,9 @@ class Silent:
     def finished(self, record: Record) -> None:
         self.records.append(record)
 
+    def note(self, text: str) -> None:
+        pass
+
 
 @pytest.fixture()
 def silent() -> Silent:

@@ -64,6 +64,10 @@ class TerminalReporter:
         outcome = "there already" if record.reused else f"{record.seconds:.1f} s"
         self._console.print(f"  {_title(record.name):66} {outcome}", markup=False, soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """Say something between the steps."""
+        self._console.print(f"  {text}", markup=False, soft_wrap=True)
+
 
 def _title(step: str) -> str:
     folder, _, name = step.rpartition("/")

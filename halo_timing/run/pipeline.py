@@ -55,7 +55,7 @@ def run(
     mac = find_mac(config.mac)
     references = _references(config, mac)
     session = open_session(config.pdk, config.corner, reporter, jobs=jobs, install=install)
-    source = model_path(config.model) if config.model else None
+    source = model_path(config.model, reporter.note) if config.model else None
     if out.is_dir():
         remove_leftovers(out)
 

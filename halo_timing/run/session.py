@@ -37,6 +37,9 @@ class Reporter(Protocol):
     def finished(self, record: Record) -> None:
         """End a step."""
 
+    def note(self, text: str) -> None:
+        """Say something, such as the licence of what is being fetched."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -75,7 +78,7 @@ def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int,
             f"{sta.path} gives wrong delays under case analysis (`halo-timing doctor` tells more); "
             "name another OpenSTA in the variable STA"
         )
-    loaded = load_pdk(pdk, install=install)
+    loaded = load_pdk(pdk, install=install, progress=reporter.note)
     return Session(loaded, loaded.corner(corner), yosys, sta, jobs, reporter)
 
 
