@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic import kernels
+from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.activation import ActivationNets, find_activation_nets
 from halo_timing.dynamic.domain import Exhaustive
 from halo_timing.dynamic.model import Endpoint, EnergySource, Model, build_model
@@ -210,7 +210,7 @@ class _Worker:
         self.toggles += (int(wave.starts[-1]) - entries) / entries
         for end in self.ends.get(wave.net, ()):
             required = np.empty(entries, np.int32)
-            kernels.capture(
+            capture_kernels.capture(
                 wave.times,
                 wave.starts,
                 len(wave.before),
@@ -222,7 +222,7 @@ class _Worker:
                 wave.spent,
             )
             low_map, high_map = self.domain.maps(self.everything, [wave.support])
-            kernels.raise_to(self.required[int(end.stage)], required, low_map[0], high_map[0])
+            capture_kernels.raise_to(self.required[int(end.stage)], required, low_map[0], high_map[0])
 
 
 def _run_weight(

@@ -8,8 +8,10 @@ half a period, inputs change half a period before the edge that takes them, and 
 from __future__ import annotations
 
 import re
+import resource
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from halo_timing.held_weight import HeldWeight
 from halo_timing.interface import Interface
 from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Netlist
 from halo_timing.pdk.library import BooleanFunction, Cell
-from halo_timing.pdk.verilog_models import verilog_models
+from halo_timing.pdk.verilog_models import unconditional_sdf, verilog_models
 from halo_timing.sdf import IoPath, Sdf, condition_function
 from halo_timing.tools.icarus import Icarus
 
@@ -82,6 +84,74 @@ def simulate_walks_in_icarus(
     edge, after = np.divmod(times, 2 * half)
     keep = (after < half) & (transition[edge] >= 0) & (values <= 1)
     return Toggles.ordered(np.asarray(nets)[ids[keep]], transition[edge[keep]], after[keep])
+
+
+def time_walks_in_icarus(
+    netlist: Netlist,
+    interface: Interface,
+    held: HeldWeight,
+    sdf_path: Path,
+    walks: Sequence[Walk],
+    nets: Sequence[int],
+    settle_fs: int,
+    icarus: Icarus,
+    log_path: Path,
+) -> float:
+    """Measure how much processor time Icarus needs for walks as people run it, in seconds.
+
+    Plain cell models, ``$sdf_annotate``, no dump, and nothing but the logic that `nets` depend on.
+
+    Raises
+    ------
+    ToolError
+        If Icarus fails.
+    """
+    words, _ = _stimulus(netlist, interface, held, walks)
+    part = _fan_in(netlist, nets)
+    names = {instance.name for instance in part.instances}
+    head, *cells = re.split(r"(?=^ \(CELL )", unconditional_sdf(sdf_path.read_text()), flags=re.MULTILINE)
+    kept = [
+        cell
+        for cell in cells
+        if (found := re.search(r"\(INSTANCE\s+(\S+?)\)", cell)) and found.group(1) in names
+    ]
+    end = "" if kept and kept[-1] == cells[-1] else ")\n"
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        folder = Path(name)
+        models = verilog_models(netlist.library, [instance.cell for instance in part.instances])
+        write_text(folder / "cells.v", models)
+        write_text(folder / "netlist.v", "`timescale 1ns/1fs\n" + part.to_verilog())
+        write_text(folder / "delays.sdf", "".join([head, *kept, end]))
+        write_text(folder / "stimulus.txt", "\n".join(words) + "\n")
+        bench = _bench(netlist, interface, [], len(words), len(words[0]), settle_fs + 1)
+        bench = bench.replace('$dumpfile("dump.vcd");', '$sdf_annotate("delays.sdf", dut);')
+        write_text(folder / "bench.v", bench)
+        icarus.compile(
+            ["cells.v", "netlist.v", "bench.v"],
+            top="halo_bench",
+            output=folder / "bench.vvp",
+            log_path=log_path,
+            options=("-gspecify", "-Tmax"),
+        )
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        icarus.simulate(folder / "bench.vvp", cwd=folder, log_path=log_path)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
+    """Keep the cells that `nets` depend on, through registers too."""
+    pending, seen, kept = list(nets), set(nets), set()
+    while pending:
+        driver = netlist.drivers.get(pending.pop())
+        if driver is not None and driver[0] not in kept:
+            kept.add(driver[0])
+            new = set(netlist.instances[driver[0]].pins.values()) - seen
+            seen |= new
+            pending += new
+    order = sorted(kept)
+    groups = {place: netlist.groups[index] for place, index in enumerate(order) if index in netlist.groups}
+    return replace(netlist, instances=tuple(netlist.instances[index] for index in order), groups=groups)
 
 
 def _cell_models(netlist: Netlist, sdf: Sdf) -> Iterator[str]:

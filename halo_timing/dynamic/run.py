@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic import kernels
+from halo_timing.dynamic import general_kernels, kernels
 from halo_timing.dynamic.domain import Domain, Indices, Values
 from halo_timing.dynamic.model import Gate, Model
 from halo_timing.errors import NetlistError
@@ -86,6 +86,7 @@ class _Reduced:
     """A gate whose constant inputs are folded in."""
 
     inputs: tuple[int, ...]
+    constant: int | None
     value: Values
     delay_fs: NDArray[np.int32]
     energy_fj: NDArray[np.float32]
@@ -100,7 +101,7 @@ class Runner:
         for gate in model.gates:
             for net in set(gate.inputs):
                 self.uses[net] = self.uses.get(net, 0) + 1
-        self.reduced: dict[tuple[int, int, int], _Reduced | int] = {}
+        self.reduced: dict[tuple[int, int, int], _Reduced] = {}
         rows = self._most_live() + 1
         self.times: NDArray[np.int32] = np.empty((rows, domain.most_entries * _EVENTS_PER_ENTRY), np.int32)
         self.starts: NDArray[np.uint32] = np.empty((rows, domain.most_entries + 1), np.uint32)
@@ -159,10 +160,13 @@ class Runner:
                 live[source.net] = self._launch(source.net, motion, source.launch_fs, spent, observe)
         for index, gate in enumerate(self.model.gates):
             reduced = self._reduce(index, gate, constants)
-            if isinstance(reduced, int):
-                constants[gate.net] = reduced
-            else:
+            if reduced.constant is None:
                 live[gate.net] = self._simulate(gate, reduced, live, spent, observe)
+            else:
+                constants[gate.net] = reduced.constant
+                if reduced.inputs and reduced.energy_fj[1].any():
+                    # The output stays, but the inputs' own edges cost energy.
+                    self.free.append(self._simulate(gate, reduced, live, spent, lambda _wave: None).slot)
             for net in set(gate.inputs):
                 self._release(live, net)
             if gate.net in live and not live[gate.net].uses:
@@ -176,7 +180,7 @@ class Runner:
             if not wave.uses:
                 self.free.append(live.pop(net).slot)
 
-    def _reduce(self, index: int, gate: Gate, constants: Mapping[int, int]) -> _Reduced | int:
+    def _reduce(self, index: int, gate: Gate, constants: Mapping[int, int]) -> _Reduced:
         held = tied = 0
         for position, net in enumerate(gate.inputs):
             value = constants.get(net)
@@ -276,24 +280,22 @@ class Runner:
 
 def _kernel(semantics: Semantics, inputs: int) -> Callable[..., int]:
     if semantics == "icarus":
-        return kernels.icarus_n
-    return {1: kernels.inertial_1, 2: kernels.inertial_2, 3: kernels.inertial_3}.get(
-        inputs, kernels.inertial_n
-    )
+        return general_kernels.icarus_n
+    special = {1: kernels.inertial_1, 2: kernels.inertial_2, 3: kernels.inertial_3}
+    return special.get(inputs, general_kernels.inertial_n)
 
 
-def _fold(gate: Gate, held: int, tied: int) -> _Reduced | int:
-    """Fold held inputs into a gate; the value, if that leaves a constant."""
+def _fold(gate: Gate, held: int, tied: int) -> _Reduced:
+    """Fold held inputs into a gate."""
     live = [position for position in range(len(gate.inputs)) if not held >> position & 1]
     states = np.full(1 << len(live), tied)
     for place, position in enumerate(live):
         states |= (np.arange(len(states)) >> place & 1) << position
     value = np.ascontiguousarray(gate.value[states])
-    if (value == value[0]).all():
-        return int(value[0])
     grid = np.ix_(states, states)
     return _Reduced(
         tuple(gate.inputs[position] for position in live),
+        int(value[0]) if (value == value[0]).all() else None,
         value,
         np.ascontiguousarray(gate.delay_fs[grid]),
         np.ascontiguousarray(gate.energy_fj[:, grid[0], grid[1]]),
