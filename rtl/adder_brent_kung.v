@@ -35,29 +35,37 @@ module adder_brent_kung #(
     end
   endfunction
 
-  genvar level, i;
+  // Bits that have an operator on a level; the others pass on what they have.
+  function [WIDTH-1:0] operators;
+    input integer at_level;
+    integer i;
+    begin
+      for (i = 0; i < WIDTH; i = i + 1) begin
+        if (at_level <= LEVELS) operators[i] = (i + 1) % (2 * span(at_level)) == 0;
+        else operators[i] = i >= 2 * span(at_level) && (i + 1) % (2 * span(at_level)) == span(at_level);
+      end
+    end
+  endfunction
+
+  genvar level;
   generate
     for (level = 0; level <= SWEEPS; level = level + 1) begin : gen_level
-      localparam UP = level <= LEVELS;
-      localparam SPAN = span(level);
       wire [WIDTH-1:0] g;
       wire [WIDTH-1:0] p;
-      for (i = 0; i < WIDTH; i = i + 1) begin : gen_bit
-        if (level == 0) begin : gen_input
-          assign g[i] = a[i] & b[i];
-          assign p[i] = a[i] ^ b[i];
-        end else if ((UP && (i + 1) % (2 * SPAN) == 0) ||
-                     (!UP && i >= 2 * SPAN && (i + 1) % (2 * SPAN) == SPAN)) begin : gen_operator
-          assign g[i] = gen_level[level-1].g[i] |
-                        (gen_level[level-1].p[i] & gen_level[level-1].g[i-SPAN]);
-          assign p[i] = gen_level[level-1].p[i] & gen_level[level-1].p[i-SPAN];
-        end else begin : gen_pass
-          assign g[i] = gen_level[level-1].g[i];
-          assign p[i] = gen_level[level-1].p[i];
-        end
+      if (level == 0) begin : gen_input
+        assign g = a & b;
+        assign p = a ^ b;
+      end else begin : gen_operators
+        localparam SPAN = span(level);
+        localparam [WIDTH-1:0] MASK = operators(level);
+        assign g = gen_level[level-1].g | (MASK & gen_level[level-1].p & (gen_level[level-1].g << SPAN));
+        assign p = gen_level[level-1].p & (~MASK | (gen_level[level-1].p << SPAN));
       end
     end
   endgenerate
+
+  // The propagates of complete prefixes have no reader.
+  wire unused_propagates = ^gen_level[SWEEPS].p;
 
   assign sum = gen_level[0].p ^ (gen_level[SWEEPS].g << 1);
 

@@ -23,26 +23,24 @@ module adder_kogge_stone #(
 
   localparam LEVELS = clog2(WIDTH);
 
-  genvar level, i;
+  genvar level;
   generate
     for (level = 0; level <= LEVELS; level = level + 1) begin : gen_level
       wire [WIDTH-1:0] g;
       wire [WIDTH-1:0] p;
-      for (i = 0; i < WIDTH; i = i + 1) begin : gen_bit
-        if (level == 0) begin : gen_input
-          assign g[i] = a[i] & b[i];
-          assign p[i] = a[i] ^ b[i];
-        end else if (i >= (1 << (level - 1))) begin : gen_operator
-          assign g[i] = gen_level[level-1].g[i] |
-                        (gen_level[level-1].p[i] & gen_level[level-1].g[i-(1<<(level-1))]);
-          assign p[i] = gen_level[level-1].p[i] & gen_level[level-1].p[i-(1<<(level-1))];
-        end else begin : gen_pass
-          assign g[i] = gen_level[level-1].g[i];
-          assign p[i] = gen_level[level-1].p[i];
-        end
+      if (level == 0) begin : gen_input
+        assign g = a & b;
+        assign p = a ^ b;
+      end else begin : gen_operators
+        // Zeros come in below bit 0: no carry enters, so a prefix that reaches bit 0 needs no propagate.
+        assign g = gen_level[level-1].g | (gen_level[level-1].p & (gen_level[level-1].g << (1 << (level - 1))));
+        assign p = gen_level[level-1].p & (gen_level[level-1].p << (1 << (level - 1)));
       end
     end
   endgenerate
+
+  // The propagates of complete prefixes have no reader.
+  wire unused_propagates = ^gen_level[LEVELS].p;
 
   assign sum = gen_level[0].p ^ (gen_level[LEVELS].g << 1);
 

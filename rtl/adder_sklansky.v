@@ -24,27 +24,34 @@ module adder_sklansky #(
 
   localparam LEVELS = clog2(WIDTH);
 
-  genvar level, i;
+  localparam N = 1 << LEVELS;  // whole blocks on every level
+
+  genvar level, block;
   generate
     for (level = 0; level <= LEVELS; level = level + 1) begin : gen_level
-      wire [WIDTH-1:0] g;
-      wire [WIDTH-1:0] p;
-      for (i = 0; i < WIDTH; i = i + 1) begin : gen_bit
-        if (level == 0) begin : gen_input
-          assign g[i] = a[i] & b[i];
-          assign p[i] = a[i] ^ b[i];
-        end else if ((i >> (level - 1)) % 2 == 1) begin : gen_operator
-          assign g[i] = gen_level[level-1].g[i] |
-                        (gen_level[level-1].p[i] & gen_level[level-1].g[((i>>(level-1))<<(level-1))-1]);
-          assign p[i] = gen_level[level-1].p[i] & gen_level[level-1].p[((i>>(level-1))<<(level-1))-1];
-        end else begin : gen_pass
-          assign g[i] = gen_level[level-1].g[i];
-          assign p[i] = gen_level[level-1].p[i];
+      wire [N-1:0] g;
+      wire [N-1:0] p;
+      if (level == 0) begin : gen_input
+        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_generate (.in(a & b), .fill(1'b0), .out(g));
+        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_propagate (.in(a ^ b), .fill(1'b0), .out(p));
+      end else begin : gen_operators
+        localparam SPAN = 1 << (level - 1);
+        // What the top bit of each lower half offers to the whole upper half.
+        wire [N-1:0] g_below;
+        wire [N-1:0] p_below;
+        for (block = 0; block < N; block = block + 2 * SPAN) begin : gen_block
+          assign g_below[block+:2*SPAN] = {{SPAN{gen_level[level-1].g[block+SPAN-1]}}, {SPAN{1'b0}}};
+          assign p_below[block+:2*SPAN] = {{SPAN{gen_level[level-1].p[block+SPAN-1]}}, {SPAN{1'b1}}};
         end
+        assign g = gen_level[level-1].g | (gen_level[level-1].p & g_below);
+        assign p = gen_level[level-1].p & p_below;
       end
     end
   endgenerate
 
-  assign sum = gen_level[0].p ^ (gen_level[LEVELS].g << 1);
+  // The propagates of complete prefixes have no reader, nor has what lies above the sum.
+  wire unused_bits = ^{gen_level[LEVELS].g, gen_level[LEVELS].p};
+
+  assign sum = gen_level[0].p[WIDTH-1:0] ^ (gen_level[LEVELS].g[WIDTH-1:0] << 1);
 
 endmodule

@@ -1,6 +1,6 @@
 // Partial products of a W x A multiplication, one row per weight bit, all dots positive.
 //
-// Structure: an AND gate per dot; when SIGNED, the dots of exactly one sign bit are NANDs.
+// Structure: an AND gate per dot; when SIGNED, the dots that combine one sign bit with another bit are NANDs.
 // Latency:   combinational, one gate.
 // Why:       Baugh and Wooley's form has no sign extension: with CORRECTION = 2^(W-1) + 2^(A-1) added to
 //            the rows, their sum is product + 2^(W+A-1) and never overflows W + A bits. Unsigned rows need
@@ -18,16 +18,15 @@ module baugh_wooley_rows #(
   localparam W = WEIGHT_WIDTH;
   localparam A = ACTIVATION_WIDTH;
 
-  genvar i, j;
+  // Dots of the activation's sign bit, and of its other bits.
+  localparam [A-1:0] ONE = 1;
+  localparam [A-1:0] SIGN_DOT = (SIGNED != 0) ? ONE << (A - 1) : {A{1'b0}};
+  localparam [A-1:0] OTHER_DOTS = (SIGNED != 0) ? ~(ONE << (A - 1)) : {A{1'b0}};
+
+  genvar i;
   generate
     for (i = 0; i < W; i = i + 1) begin : gen_row
-      for (j = 0; j < A; j = j + 1) begin : gen_dot
-        if (SIGNED != 0 && (i == W - 1) != (j == A - 1)) begin : gen_inverted
-          assign rows[i*A+j] = ~(weight[i] & activation[j]);
-        end else begin : gen_plain
-          assign rows[i*A+j] = weight[i] & activation[j];
-        end
-      end
+      assign rows[i*A+:A] = (activation & {A{weight[i]}}) ^ ((i == W - 1) ? OTHER_DOTS : SIGN_DOT);
     end
   endgenerate
 

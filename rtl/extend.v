@@ -17,7 +17,7 @@ module extend #(
       assign out = {{(OUT_WIDTH - IN_WIDTH) {fill}}, in};
     end else begin : gen_cut
       assign out = in[OUT_WIDTH-1:0];
-      wire unused_fill = fill;
+      wire unused_bits = fill ^ (^in);
     end
   endgenerate
 

@@ -152,11 +152,11 @@ module mac #(
       wire unused_psum_carry_in = ^psum_carry_in;
       wire unused_product_carry = ^product_carry;
     end else if (PIPELINE == "fused" || PIPELINE == "carry_save") begin : gen_one_stage
-      // Taking the offset off turns the pair's top column, where at most one bit is set, into a sign.
-      wire top = product_sum[PRODUCT_WIDTH-1] | product_carry[PRODUCT_WIDTH-1];
       wire [ACCUMULATOR_WIDTH-1:0] addend;
       wire [ACCUMULATOR_WIDTH-1:0] addend_carry;
       if (HAS_OFFSET) begin : gen_offset
+        // Taking the offset off turns the pair's top column, where at most one bit is set, into a sign.
+        wire top = product_sum[PRODUCT_WIDTH-1] | product_carry[PRODUCT_WIDTH-1];
         extend #(.IN_WIDTH(PRODUCT_WIDTH - 1), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_sum (
           .in(product_sum[PRODUCT_WIDTH-2:0]), .fill(~top), .out(addend)
         );

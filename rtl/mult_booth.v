@@ -76,7 +76,6 @@ module mult_booth #(
     end
   endgenerate
 
-  wire extension = (SIGNED != 0) ? recoded[N-1] : 1'b0;
   wire [2*DIGITS:0] padded;  // operand bit k at k + 1, extended to whole digits
   wire selected_sign = (SIGNED != 0) ? selected[M-1] : 1'b0;
 
@@ -96,7 +95,7 @@ module mult_booth #(
       end else if (i <= N) begin : gen_operand
         assign padded[i] = recoded[i-1];
       end else begin : gen_above
-        assign padded[i] = extension;
+        assign padded[i] = (SIGNED != 0) ? recoded[N-1] : 1'b0;
       end
     end
 
@@ -116,8 +115,11 @@ module mult_booth #(
         assign rows[0+:P] = {{(P - SIGN - 1) {1'b0}}, dots};
       end else begin : gen_next
         // The +1 of the digit below lies one column pair below this row.
-        wire [P+SIGN:0] shifted = {{P{1'b0}}, dots} << (2 * i);
-        assign rows[i*P+:P] = shifted[P-1:0] | ({{(P - 1) {1'b0}}, negative[i-1]} << (2 * i - 2));
+        wire [P-1:0] shifted;
+        extend #(.IN_WIDTH(SIGN + 1 + 2 * i), .OUT_WIDTH(P)) u_extend (
+          .in({dots, {(2 * i) {1'b0}}}), .fill(1'b0), .out(shifted)
+        );
+        assign rows[i*P+:P] = shifted | ({{(P - 1) {1'b0}}, negative[i-1]} << (2 * i - 2));
       end
     end
   endgenerate

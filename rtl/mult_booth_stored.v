@@ -85,6 +85,7 @@ module mult_booth_stored #(
         assign sum[2*LOWER-1:0] = full_sum[2*LOWER-1:0];
         assign carry[2*LOWER-1:0] = full_carry[2*LOWER-1:0];
       end
+      (* keep_hierarchy *)
       upper_rows_bypass #(
         .DIGITS(DIGITS - LOWER), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED), .ADDER(ADDER), .RESOLVE(RESOLVE),
         .SUM_WIDTH(H)

@@ -136,6 +136,7 @@ module mult_dadda #(
           localparam PASSED = BEFORE - 2 * ADDERS - FULL;
           wire [HEIGHT-1:0] from = gen_stage[stage-1].gen_column[column].dots;
           wire [HEIGHT-1:0] carry_out;
+          wire unused_bits = ^{from, carry_out};  // columns without adders
           // Order of the new dots: passed on, sums, carries of the column below.
           for (k = 0; k < HEIGHT; k = k + 1) begin : gen_dot
             if (k < PASSED) begin : gen_pass
@@ -161,6 +162,7 @@ module mult_dadda #(
         if (stage == STAGES) begin : gen_last
           assign tree_sum[column] = dots[0];
           assign tree_carry[column] = dots[1];
+          wire unused_dots = ^dots;
         end
       end
     end

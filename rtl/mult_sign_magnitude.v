@@ -62,6 +62,7 @@ module mult_sign_magnitude #(
       wire unused_sign = product_sign;
     end else if (RESOLVE != 0) begin : gen_sign_apart
       assign sum = {product_sign, magnitude[P-2:0]};
+      wire unused_top = magnitude[P-1];  // the magnitude ends below
     end else begin : gen_offset
       wire [P-1:0] product;
       adder #(.WIDTH(P), .ADDER(ADDER)) u_negate (

@@ -97,6 +97,7 @@ module systolic_array #(
           assign psum_above = gen_row[r-1].gen_column[c].psum_out;
           assign carry_above = gen_row[r-1].gen_column[c].carry_out;
         end
+        wire unused_at_the_edges = ^{load_out, activation_out, carry_out};
         if (c == 0) begin : gen_left
           assign load_left = row_load;
           assign activation_left = row_activation;

@@ -29,11 +29,11 @@ module weight_encoder #(
       wire [DIGITS-1:0] one;
       wire [DIGITS-1:0] two;
       wire [DIGITS-1:0] negative;
-      wire [DIGITS-1:0] used = one | two;
       booth_digits #(.WEIGHT_WIDTH(WEIGHT_WIDTH), .SIGNED(SIGNED)) u_digits (
         .weight(weight), .one(one), .two(two), .negative(negative)
       );
       if (MULTIPLIER == "one_digit") begin : gen_one_digit
+        wire [DIGITS-1:0] used = one | two;
         // Clearing the lowest set bit leaves nothing.
         wire single = (used & (used - {{(DIGITS - 1) {1'b0}}, 1'b1})) == {DIGITS{1'b0}};
         assign code = {single, negative, two, one};
@@ -42,7 +42,7 @@ module weight_encoder #(
         localparam UPPER = (SIGNED == 0 && WEIGHT_WIDTH % 2 == 0) ? 3 : 2;
         localparam LOWER = (DIGITS > UPPER) ? DIGITS - UPPER : 0;
         wire [DIGITS-1:0] lower_mask = ~({DIGITS{1'b1}} << LOWER);
-        assign code = {(used & lower_mask) == {DIGITS{1'b0}}, negative, two, one};
+        assign code = {((one | two) & lower_mask) == {DIGITS{1'b0}}, negative, two, one};
       end else begin : gen_plain_digits
         assign code = {negative, two, one};
       end
