@@ -6,10 +6,11 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint setup setup-test tools clean
+.PHONY: help demo study test lint setup setup-test tools clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
+	@echo "make study  set up, then characterise every MAC of the family on Nangate45 (results/study)"
 	@echo "make test   set up, then run linters, type checks and tests"
 	@echo "make lint   linters and type checks only"
 	@echo "make clean  remove the virtual environment and the demo's results"
@@ -18,6 +19,10 @@ demo: setup
 	$(BIN)/halo-timing pdk install nangate45
 	$(BIN)/halo-timing doctor
 	$(BIN)/halo-timing run --pdk nangate45 --mac array --model minilm --out "$(OUT)"
+
+study: setup
+	$(BIN)/halo-timing pdk install nangate45
+	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
 
 test: setup-test lint
 	$(BIN)/python -m pytest -q --cov --cov-report=term

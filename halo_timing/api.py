@@ -40,7 +40,7 @@ def characterize(
         Cells, as ``halo-timing pdk list`` shows them; corner None is the PDK's default one.
     mac
         Name of a MAC of the family, optionally with parameters, or a MAC of your own
-        (:func:`halo_timing.rtl.user_mac`).
+        (:class:`halo_timing.rtl.OwnMac`).
     out
         Folder to keep netlist, delays, tables and logs in; what is there already is not made again.
     jobs

@@ -14,6 +14,7 @@ from halo_timing.held_weight import find_held_weight
 from halo_timing.netlist import Netlist
 from halo_timing.pdk.registry import Corner, Pdk
 from halo_timing.pdk.selection import TieCell
+from halo_timing.reference import ReferenceCheck, check_reference
 from halo_timing.rtl import Mac
 from halo_timing.sta import TimingConditions, sweep, worst_period_ps, write_delays
 from halo_timing.synthesis import MappingTarget, synthesize
@@ -34,12 +35,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Mapped:
-    """The netlist that is kept, the recipes that were tried, and the proof of equality with the RTL."""
+    """The netlist that is kept, the recipes tried, and what was proved and checked of it."""
 
     netlist: Netlist
     trials: tuple[Trial, ...]
     recipe: str
     proof: Proof
+    reference: ReferenceCheck
 
     def summary(self) -> dict[str, Any]:
         """Content of ``synthesis.json``; the same for equal netlists."""
@@ -59,6 +61,7 @@ class Mapped:
                 "sat": self.proof.sat,
                 "patterns": self.proof.patterns,
             },
+            "reference": asdict(self.reference),
         }
 
 
@@ -108,6 +111,8 @@ def map_mac(
         folder = log_folder / recipe
         netlist = synthesize(mac, target, recipe, yosys, folder)
         held = find_held_weight(netlist, mac.interface)
+        # Before anything is measured: is it the MAC that its ports are said to be?
+        check = check_reference(netlist, mac.interface, held, weight_constant=mac.weight_constant)
         worst = worst_period_ps(netlist, mac.interface, held, conditions, sta, folder)
         results.append((Trial(recipe, round(worst, 6), netlist.area_um2, len(netlist.instances)), netlist))
         if progress:
@@ -121,7 +126,7 @@ def map_mac(
     proof = prove_equivalence(mac, netlist, yosys, log_folder)
     if progress:
         progress(1)
-    return Mapped(netlist, tuple(trial for trial, _ in results), best.recipe, proof)
+    return Mapped(netlist, tuple(trial for trial, _ in results), best.recipe, proof, check)
 
 
 def characterize_netlist(

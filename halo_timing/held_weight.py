@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ def operand_values(width: int, signed: bool) -> NDArray[np.int32]:
     return np.arange(start, start + (1 << width), dtype=np.int32)
 
 
-def bit_words(values: NDArray[np.int32], bit: int) -> Words:
+def bit_words(values: NDArray[np.signedinteger[Any]], bit: int) -> Words:
     """Pack one bit of each value into words, 64 patterns a word, pattern 0 in the lowest bit."""
     bits = ((values >> bit) & 1).astype(np.uint8)
     padded = np.concatenate([bits, np.zeros(-len(bits) % 64, np.uint8)])
@@ -101,7 +102,8 @@ def find_held_weight(netlist: Netlist, interface: Interface) -> HeldWeight:
         if all(np.array_equal(before[index], state[index]) for index in state):
             break
     held = {register.instance: state[register.instance].copy() for register in registers}
-    step(interface.hold, {})
+    # Without controls the weight is held at its port.
+    step(interface.hold, words if interface.hold == interface.load else {})
     if any(not np.array_equal(held[index], state[index]) for index in held):
         raise RtlError(
             f"{netlist.name}: the weight is lost when {dict(interface.hold)} holds it; "

@@ -16,6 +16,8 @@ class Interface:
         Operand ports.
     partial_sum, result
         Port of the incoming sum ("" if there is none), and of the result.
+    result_carry
+        Second vector of a result in carry-save form, to be added to the first; "" if there is none.
     clock
         Clock port, "" for a combinational unit.
     load
@@ -32,6 +34,7 @@ class Interface:
     activation: str
     result: str
     partial_sum: str = ""
+    result_carry: str = ""
     clock: str = ""
     load: Mapping[str, int] = field(default_factory=dict)
     hold: Mapping[str, int] = field(default_factory=dict)

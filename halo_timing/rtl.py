@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from halo_timing.errors import RtlError, ToolError
 from halo_timing.interface import Interface
@@ -24,20 +24,6 @@ else:
     import tomli as tomllib
 
 Parameter = int | str
-
-# Nothing is known of a user's structure, so the fastest of these is kept.
-USER_RECIPES = ("area_units", "speed", "speed_units")
-
-FAMILY_INTERFACE = Interface(
-    weight="weight_in",
-    activation="activation_in",
-    partial_sum="psum_in",
-    result="psum_out",
-    clock="clk",
-    load={"rst_n": 1, "weight_load": 1},
-    hold={"rst_n": 1, "weight_load": 0},
-    chains={"activation_out": "activation_in", "psum_out": "psum_in"},
-)
 
 
 @dataclass(frozen=True)
@@ -82,6 +68,8 @@ class Mac:
         is right for any weight, or the smallest ``"area"``.
     conventional
         Whether it counts among the MACs to beat.
+    weight_constant
+        Whether its result lacks a constant that depends on the weight alone (see ``rtl/fold_constant.v``).
     """
 
     name: str
@@ -93,6 +81,12 @@ class Mac:
     recipes: tuple[str, ...]
     objective: Literal["period", "area"] = "period"
     conventional: bool = False
+    weight_constant: bool = False
+
+    @property
+    def folder_name(self) -> str:
+        """Name of a folder for its results."""
+        return re.sub(r"[^A-Za-z0-9_-]", "_", self.name)
 
 
 class _Entry(BaseModel):
@@ -103,6 +97,7 @@ class _Entry(BaseModel):
     recipes: tuple[str, ...]
     objective: Literal["period", "area"] = "period"
     conventional: bool = False
+    weight_constant: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -123,23 +118,26 @@ def family() -> Mapping[str, Mac]:
             files=files,
             top="mac",
             parameters=entry.parameters,
-            interface=FAMILY_INTERFACE,
+            interface=_family_interface(entry.parameters),
             recipes=entry.recipes,
             objective=entry.objective,
             conventional=entry.conventional,
+            weight_constant=entry.weight_constant,
         )
         for name, entry in entries.items()
     }
 
 
 def find_mac(spec: str) -> Mac:
-    """Find a MAC of the family: its name, optionally with parameters: ``array:WEIGHT_WIDTH=4,ADDER=ripple``.
+    """Find a MAC by name, with parameters (``array:WEIGHT_WIDTH=4,ADDER=ripple``), or by its TOML file.
 
     Raises
     ------
     RtlError
-        If the name or a parameter is unknown.
+        If the name or a parameter is unknown, or the file describes no MAC.
     """
+    if spec.endswith(".toml"):
+        return read_own_mac(Path(spec)).mac()
     name, _, settings = spec.partition(":")
     if name not in family():
         raise RtlError(f"unknown MAC {name!r}; `halo-timing mac list` shows: {', '.join(family())}")
@@ -155,90 +153,130 @@ def find_mac(spec: str) -> Mac:
         if not re.fullmatch(r"-?\w+", text):
             raise RtlError(f"{spec!r}: the value {text!r} must be a number or a plain word")
         changed[key] = int(text) if re.fullmatch(r"-?\d+", text) else text
-    signed = bool(changed.get("SIGNED", mac.parameters.get("SIGNED", 1)))
     label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
+    parameters = {**mac.parameters, **changed}
     return replace(
-        mac,
-        name=f"{name}:{label}",
-        parameters={**mac.parameters, **changed},
-        interface=replace(mac.interface, signed=signed),
+        mac, name=f"{name}:{label}", parameters=parameters, interface=_family_interface(parameters)
     )
 
 
-@dataclass(frozen=True)
-class PortRoles:
-    """What a user says of the ports of a module of their own; None and empty mean: find out.
+def _family_interface(parameters: Mapping[str, Parameter]) -> Interface:
+    chains = {"activation_out": "activation_in", "psum_out": "psum_in"}
+    if parameters.get("PIPELINE") == "carry_save":
+        chains["psum_carry_out"] = "psum_carry_in"
+    return Interface(
+        weight="weight_in",
+        activation="activation_in",
+        partial_sum="psum_in",
+        result="psum_out",
+        result_carry="psum_carry_out",
+        clock="clk",
+        load={"rst_n": 1, "weight_load": 1},
+        hold={"rst_n": 1, "weight_load": 0},
+        chains=chains,
+        signed=bool(parameters.get("SIGNED", 1)),
+    )
+
+
+class OwnMac(BaseModel):
+    """A MAC or multiplier of the user's own: its files and the roles of its ports, as in a TOML file.
 
     Parameters
     ----------
+    files, top, parameters
+        Verilog sources, top module, and parameters that differ from their defaults.
     weight, activation
         Operand ports.
-    result, partial_sum, clock
+    result, accumulator, clock
         Result (by default the only output), incoming sum, and clock (by default ``clk`` or ``clock``).
     load, hold
         Control inputs and their values while the weight is loaded, and while the MAC computes.
+    chain
+        Output → input of the next, equal element that it feeds.
     signed
         Whether operands are two's complement.
+    recipes
+        Mapping recipes to try; the fastest result is kept.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: tuple[Path, ...] = Field(min_length=1)
+    top: str
     weight: str
     activation: str
     result: str | None = None
-    partial_sum: str | None = None
+    accumulator: str | None = None
     clock: str | None = None
-    load: Mapping[str, int] = field(default_factory=dict)
-    hold: Mapping[str, int] = field(default_factory=dict)
+    load: dict[str, int] = {}
+    hold: dict[str, int] = {}
+    chain: dict[str, str] = {}
+    parameters: dict[str, Parameter] = {}
     signed: bool = True
+    recipes: tuple[str, ...] = ("area_units", "speed", "speed_units")
+
+    def mac(self) -> Mac:
+        """Check the roles against the Verilog, and describe the MAC.
+
+        Raises
+        ------
+        RtlError
+            If the Verilog does not parse, or has no ports or parameters of these names.
+        """
+        module = read_module(self.files, self.top)
+        inputs = [port.name for port in module.ports if port.direction == "input"]
+        outputs = [port.name for port in module.ports if port.direction == "output"]
+        result = self.result or (outputs[0] if len(outputs) == 1 else None)
+        if result is None:
+            raise RtlError(f"{self.top}: name the result with --result; outputs are {', '.join(outputs)}")
+        usual_clock = next((name for name in ("clk", "clock") if name in inputs), "")
+        clock = usual_clock if self.clock is None else self.clock
+        roles = [("weight", self.weight), ("activation", self.activation), ("clock", clock)]
+        roles += [("accumulator", self.accumulator or ""), *(("chain", name) for name in self.chain.values())]
+        roles += [("load", name) for name in self.load] + [("hold", name) for name in self.hold]
+        self._check_names("input", roles, inputs)
+        self._check_names("output", [("result", result), *(("chain", name) for name in self.chain)], outputs)
+        self._check_names("parameter", [("parameter", name) for name in self.parameters], module.parameters)
+        interface = Interface(
+            weight=self.weight,
+            activation=self.activation,
+            partial_sum=self.accumulator or "",
+            result=result,
+            clock=clock,
+            load=self.load,
+            hold=self.hold,
+            chains=self.chain,
+            signed=self.signed,
+        )
+        description = f"from {', '.join(path.name for path in self.files)}"
+        return Mac(self.top, description, self.files, self.top, self.parameters, interface, self.recipes)
+
+    def _check_names(self, kind: str, roles: Sequence[tuple[str, str]], known: Collection[str]) -> None:
+        for role, name in roles:
+            if name and name not in known:
+                raise RtlError(
+                    f"{self.top}: --{role}: no {kind} {name!r}; there is {', '.join(known) or 'none'}"
+                )
 
 
-def user_mac(
-    files: Sequence[Path],
-    top: str,
-    roles: PortRoles,
-    parameters: Mapping[str, Parameter] | None = None,
-    recipes: Sequence[str] = USER_RECIPES,
-) -> Mac:
-    """Describe a MAC or multiplier of the user's own.
+def read_own_mac(path: Path) -> OwnMac:
+    """Read a TOML file that describes a MAC; file names in it are relative to its folder.
 
     Raises
     ------
     RtlError
-        If the Verilog does not parse, or has no ports or parameters of these names.
+        If it cannot be read, or a key is missing or unknown.
     """
-    module = read_module(files, top)
-    inputs = {port.name for port in module.ports if port.direction == "input"}
-    outputs = [port.name for port in module.ports if port.direction == "output"]
-    result = roles.result or (outputs[0] if len(outputs) == 1 else None)
-    if result is None:
-        raise RtlError(f"{top}: name the result with --result; outputs are {', '.join(outputs) or 'none'}")
-    clock = roles.clock if roles.clock is not None else next((n for n in ("clk", "clock") if n in inputs), "")
-    wanted = {
-        "weight": roles.weight,
-        "activation": roles.activation,
-        "accumulator": roles.partial_sum,
-        "clock": clock,
-    }
-    wanted |= {f"load {name}": name for name in roles.load} | {f"hold {name}": name for name in roles.hold}
-    for role, name in wanted.items():
-        if name and name not in inputs:
-            raise RtlError(f"{top}: --{role}: no input {name!r}; inputs are {', '.join(sorted(inputs))}")
-    if result not in outputs:
-        raise RtlError(f"{top}: --result: no output {result!r}; outputs are {', '.join(outputs)}")
-    for name in parameters or {}:
-        if name not in module.parameters:
-            raise RtlError(f"{top}: no parameter {name!r}; it has {', '.join(module.parameters) or 'none'}")
-    interface = Interface(
-        weight=roles.weight,
-        activation=roles.activation,
-        partial_sum=roles.partial_sum or "",
-        result=result,
-        clock=clock,
-        load=roles.load,
-        hold=roles.hold,
-        signed=roles.signed,
-    )
-    description = f"from {', '.join(path.name for path in files)}"
-    return Mac(top, description, tuple(files), top, dict(parameters or {}), interface, tuple(recipes))
+    try:
+        entries = tomllib.loads(path.read_text())
+        described = OwnMac.model_validate(entries)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RtlError(f"{path}: not a description of a MAC ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RtlError(f"{path}: {key}: {first['msg']}; docs/adding-a-mac.md shows the keys") from error
+    return described.model_copy(update={"files": tuple(path.parent / file for file in described.files)})
 
 
 def read_module(files: Sequence[Path], top: str) -> Module:

@@ -107,6 +107,13 @@ class Sweep:
         return np.array([[path.period_ps if path else 0.0 for path in row] for row in self.paths])
 
     @property
+    def stage_logic_ps(self) -> NDArray[np.float64]:
+        """What is left of it without launch and setup, shape ``(n, stages)``: the delay of the logic."""
+        return np.array(
+            [[path.arrival_ps - path.launch_ps if path else 0.0 for path in row] for row in self.paths]
+        )
+
+    @property
     def bound_ps(self) -> NDArray[np.float64]:
         """Period per value, the largest over the stages, shape ``(n,)``."""
         return np.asarray(self.stage_bound_ps.max(axis=1))

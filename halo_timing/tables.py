@@ -33,6 +33,8 @@ class Tables:
     stage_bound_ps
         Sound bound per value and pipeline stage, launch and setup included, shape ``(n, stages)``, float32;
         0 where nothing can switch.
+    stage_logic_ps
+        The same without launch and setup: the delay of the logic alone.
     stages
         Names of the stages.
     worst_paths
@@ -43,6 +45,7 @@ class Tables:
 
     values: NDArray[np.int16]
     stage_bound_ps: NDArray[np.float32]
+    stage_logic_ps: NDArray[np.float32]
     stages: tuple[str, ...]
     worst_paths: tuple[Mapping[str, Any] | None, ...]
     metadata: Mapping[str, Any]
@@ -53,10 +56,16 @@ class Tables:
         return cls(
             values=sweep.values.astype(np.int16),
             stage_bound_ps=sweep.stage_bound_ps.astype(np.float32),
+            stage_logic_ps=sweep.stage_logic_ps.astype(np.float32),
             stages=sweep.stages,
             worst_paths=tuple(_path_data(sweep, index) for index in range(len(sweep.values))),
             metadata=metadata,
         )
+
+    @property
+    def core_ps(self) -> NDArray[np.float32]:
+        """Delay per value of the logic that the weight moves most (the multiplier), shape ``(n,)``."""
+        return np.asarray(self.stage_logic_ps[:, int(np.argmax(np.ptp(self.stage_bound_ps, axis=0)))])
 
     @property
     def bound_ps(self) -> NDArray[np.float32]:
@@ -70,7 +79,12 @@ class Tables:
 
     def save(self, folder: Path) -> None:
         """Write ``tables.safetensors``, ``weights.csv`` and ``paths.json`` into `folder`."""
-        arrays = {"value": self.values, "stage_bound_ps": self.stage_bound_ps, "bound_ps": self.bound_ps}
+        arrays = {
+            "value": self.values,
+            "stage_bound_ps": self.stage_bound_ps,
+            "stage_logic_ps": self.stage_logic_ps,
+            "bound_ps": self.bound_ps,
+        }
         metadata = {**self.metadata, "schema_version": SCHEMA_VERSION, "stages": list(self.stages)}
         write_bytes(
             folder / "tables.safetensors", save(arrays, metadata={"halo_timing": canonical_json(metadata)})
@@ -91,7 +105,9 @@ class Tables:
         try:
             with safe_open(path, framework="numpy") as stream:
                 metadata = json.loads((stream.metadata() or {})["halo_timing"])
-                values, stage_bound_ps = stream.get_tensor("value"), stream.get_tensor("stage_bound_ps")
+                values, stage_bound_ps, stage_logic_ps = (
+                    stream.get_tensor(name) for name in ("value", "stage_bound_ps", "stage_logic_ps")
+                )
             if metadata["schema_version"] != SCHEMA_VERSION:
                 raise CostMapError(
                     f"{path}: schema version {metadata['schema_version']}, "
@@ -107,7 +123,7 @@ class Tables:
         stages = tuple(metadata["stages"])
         if stage_bound_ps.shape != (len(values), len(stages)) or len(worst_paths) != len(values):
             raise CostMapError(f"{path}: {len(values)} values do not fit {stage_bound_ps.shape} bounds")
-        return cls(values, stage_bound_ps, stages, worst_paths, metadata)
+        return cls(values, stage_bound_ps, stage_logic_ps, stages, worst_paths, metadata)
 
     def _csv(self) -> str:
         """One row a weight: value, bits, bound, bound per stage, ends and length of the slowest path."""

@@ -95,6 +95,7 @@ def write_mac(
     tables = Tables(
         values.astype(np.int16),
         np.stack([period * np.float32(0.5), period], 1),
+        np.stack([period * np.float32(0.3), period * np.float32(0.8)], 1),
         ("product_q", "psum_q"),
         paths,
         metadata,

@@ -29,6 +29,7 @@ def made_up_tables(period_ps: dict[int, float] | None = None) -> Tables:
     return Tables(
         values,
         bounds,
+        bounds - 80,
         ("product_q", "psum_q"),
         (path,) * 16,
         {"weight_width": 4, "corner": "typ", "vdd_v": 1.1},

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from halo_timing.cli.mac_options import chosen_mac, mac_options
+from halo_timing.cli.study import study
 from halo_timing.rtl import Mac, family, read_module
 
 
@@ -73,3 +74,6 @@ def _roles(member: Mac) -> dict[str, str]:
         name: ", ".join(filter(None, (roles.get(name, ""), feeds.get(name, ""))))
         for name in {**roles, **feeds}
     }
+
+
+mac.add_command(study)

@@ -61,7 +61,7 @@ def run(
 
     records = characterize(session, mac, out)
     for reference in references:
-        label = f"{REFERENCE_FOLDER}/{_plain(reference.name)}"
+        label = f"{REFERENCE_FOLDER}/{reference.folder_name}"
         records += characterize(session, reference, out / label, label=f"{label}/")
     records.append(session.execute(_costmap_step(config, session, records[1], out), out))
     if source is not None:
@@ -112,7 +112,7 @@ def _quantize_step(config: RunConfig, session: Session, source: Path, costmap: R
 
 
 def _report_step(config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
-    folders = [Path(REFERENCE_FOLDER) / _plain(reference.name) for reference in references]
+    folders = [Path(REFERENCE_FOLDER) / reference.folder_name for reference in references]
 
     def action(working: Path) -> None:
         metrics = collect_metrics(out, folders, model=MODEL_FOLDER if config.model else None)
@@ -135,11 +135,6 @@ def _references(config: RunConfig, mac: Mac) -> list[Mac]:
     settings = ",".join(f"{name}={mac.parameters[name]}" for name in widths if name in mac.parameters)
     specs = [name for name, member in family().items() if member.conventional]
     return [find_mac(f"{name}:{settings}" if settings else name) for name in specs]
-
-
-def _plain(name: str) -> str:
-    """Folder name of a MAC."""
-    return "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in name)
 
 
 def _manifest(config: RunConfig, session: Session, records: Sequence[Record]) -> Mapping[str, Any]:
