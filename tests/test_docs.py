@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from halo_timing.pdk.descriptor import (
     WheelSource,
     parse_descriptor,
 )
-from halo_timing.rtl import PortRoles, family, user_mac
+from halo_timing.rtl import OwnMac, family, find_mac
 from halo_timing.run.config import RunConfig
 from halo_timing.run.pipeline import run
 from tests.conftest import SMALL, Silent
@@ -209,7 +210,8 @@ def test_options_in_tables_are_those_of_the_command() -> None:
     assert quantize is not None
     known = {name for parameter in quantize.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert options <= known
-    (options,) = names_under("docs/adding-a-mac.md", "Verilog of your own")
+    options, keys = names_under("docs/adding-a-mac.md", "Verilog of your own")
+    assert keys == set(OwnMac.model_fields)
     characterize = cli.get_command(click.Context(cli), "characterize")
     assert characterize is not None
     known = {name for parameter in characterize.params for name in parameter.opts}
@@ -273,7 +275,8 @@ def test_the_descriptor_shown_is_the_one_in_use() -> None:
 
 
 def test_the_entry_shown_is_the_one_in_use() -> None:
-    (shown,) = fenced(DOCS["docs/adding-a-mac.md"], "toml")
+    own, shown = fenced(DOCS["docs/adding-a-mac.md"], "toml")
+    assert tomllib.loads(own) == tomllib.loads((EXAMPLES / "own_mac.toml").read_text())
     entry = tomllib.loads(shown)
     members = tomllib.loads((ROOT / "rtl" / "family.toml").read_text())
     assert entry == {name: members[name] for name in entry}
@@ -450,8 +453,8 @@ def test_the_example_mac_is_characterised(tmp_path: Path, capsys: pytest.Capture
         )
     assert not end.value.code
     assert "0 while computing" in capsys.readouterr().out
-    roles = PortRoles("weight", "activation", partial_sum="sum_in", load={"load": 1}, hold={"load": 0})
-    mac = user_mac([path], "my_mac", roles, {"WIDTH": 3}, recipes=["area_units"])
+    own = find_mac(str(EXAMPLES / "own_mac.toml"))
+    mac = replace(own, parameters={"WIDTH": 3}, recipes=("area_units",))
     tables = ht.characterize(mac=mac, out=tmp_path)
     assert tables.stages == ("activation_q", "product_q", "sum_out")
     assert (tables.bound_ps[tables.values != 0] > 0).all()

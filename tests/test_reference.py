@@ -96,7 +96,8 @@ def test_a_weight_register_without_a_load_control(tmp_path: Path, mapped: Callab
     [
         ("module own(input [3:0] w, a, output [7:0] y); assign y = w * a; endmodule", {}),
         (
-            "module own(input signed [3:0] w, a, output signed [7:0] y); assign y = w * a + (w == 3); endmodule",
+            "module own(input signed [3:0] w, a, output signed [7:0] y);\n"
+            "assign y = w * a + (w == 3); endmodule",
             {},
         ),
         (
