@@ -16,6 +16,7 @@ _COMMANDS = {
     "doctor": "halo_timing.cli.doctor:doctor",
     "pdk": "halo_timing.cli.pdk:pdk",
     "mac": "halo_timing.cli.mac:mac",
+    "testbench": "halo_timing.cli.testbench:testbench",
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
     "quantize": "halo_timing.cli.quantize:quantize",

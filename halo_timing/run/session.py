@@ -84,9 +84,14 @@ def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int,
 
 def characterize(session: Session, mac: Mac, folder: Path, *, label: str = "") -> list[Record]:
     """Make netlist and tables of one MAC in `folder`; `label` goes before the steps' names."""
-    netlist = session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
+    netlist = make_netlist(session, mac, folder, label=label)
     tables = session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)
     return [netlist, tables]
+
+
+def make_netlist(session: Session, mac: Mac, folder: Path, *, label: str = "") -> Record:
+    """Map one MAC into `folder` and prove the netlist."""
+    return session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
 
 
 def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
