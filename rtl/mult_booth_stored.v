@@ -66,16 +66,13 @@ module mult_booth_stored #(
       assign carry = full_carry;
       wire unused_select = select;
     end else if (BYPASS == "one_digit") begin : gen_one_digit
-      for (i = 0; i < DIGITS; i = i + 1) begin : gen_or
-        wire [P-1:0] any;
-        if (i == 0) begin : gen_first
-          assign any = rows[0+:P];
-        end else begin : gen_next
-          assign any = gen_or[i-1].any | rows[i*P+:P];
-        end
-      end
-      assign sum = select ? gen_or[DIGITS-1].any : full_sum;
-      assign carry = select ? {P{1'b0}} : full_carry;
+      (* keep_hierarchy *)
+      one_digit_bypass #(
+        .DIGITS(DIGITS), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED), .PRODUCT_WIDTH(P)
+      ) u_bypass (
+        .digits(digits), .select(select), .activation(activation), .full_sum(full_sum), .full_carry(full_carry),
+        .sum(sum), .carry(carry)
+      );
     end else if (BYPASS == "two_row") begin : gen_two_row
       localparam UPPER = (SIGNED == 0 && WEIGHT_WIDTH % 2 == 0) ? 3 : 2;
       localparam LOWER = (DIGITS > UPPER) ? DIGITS - UPPER : 0;
