@@ -137,15 +137,15 @@ module mac #(
         extend #(.IN_WIDTH(PRODUCT_WIDTH - 1), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
           .in(product_q[PRODUCT_WIDTH-2:0] ^ {(PRODUCT_WIDTH - 1) {sign}}), .fill(sign), .out(addend)
         );
-        adder #(.WIDTH(ACCUMULATOR_WIDTH + 1), .ADDER(ADDER)) u_accumulate (
-          .a({psum_in, sign}), .b({addend, sign}), .sum({next_psum, unused_column})
+        accumulate #(.WIDTH(ACCUMULATOR_WIDTH + 1), .ADDER(ADDER)) u_accumulate (
+          .enable(rst_n), .a({psum_in, sign}), .b({addend, sign}), .sum({next_psum, unused_column})
         );
       end else begin : gen_product
         extend #(.IN_WIDTH(PRODUCT_WIDTH), .OUT_WIDTH(ACCUMULATOR_WIDTH)) u_extend (
           .in(product_q), .fill(PRODUCT_SIGNED ? product_q[PRODUCT_WIDTH-1] : 1'b0), .out(addend)
         );
-        adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
-          .a(psum_in), .b(addend), .sum(next_psum)
+        accumulate #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
+          .enable(rst_n), .a(psum_in), .b(addend), .sum(next_psum)
         );
       end
       assign psum_carry_out = {CARRY_WIDTH{1'b0}};
@@ -178,8 +178,8 @@ module mac #(
         csa_tree #(.ROWS(3), .WIDTH(ACCUMULATOR_WIDTH)) u_join (
           .rows({psum_in, addend_carry, addend}), .sum(tree_sum), .carry(tree_carry)
         );
-        adder #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
-          .a(tree_sum), .b(tree_carry), .sum(next_psum)
+        accumulate #(.WIDTH(ACCUMULATOR_WIDTH), .ADDER(ADDER)) u_accumulate (
+          .enable(rst_n), .a(tree_sum), .b(tree_carry), .sum(next_psum)
         );
         assign psum_carry_out = {CARRY_WIDTH{1'b0}};
         wire unused_psum_carry_in = ^psum_carry_in;
@@ -207,8 +207,9 @@ module mac #(
     end
   endgenerate
 
+  // An accumulate.v before it clears the sum already, and does so without lengthening the slowest path.
   always @(posedge clk) begin
-    if (!rst_n) begin
+    if (!rst_n && PIPELINE == "carry_save") begin
       psum_q <= {ACCUMULATOR_WIDTH{1'b0}};
     end else begin
       psum_q <= next_psum;
