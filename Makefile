@@ -25,7 +25,7 @@ study: setup
 	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
 
 test: setup-test lint
-	$(BIN)/python -m pytest -q --cov --cov-report=term
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q --cov --cov-report=term
 
 lint: setup-test
 	$(BIN)/ruff check .
