@@ -50,7 +50,7 @@ class MacConfig:
         return total & ((1 << self.accumulator_width) - 1)
 
     def constant(self, weight: int) -> int:
-        """What a folded multiplier leaves out of the product with a weight (0 for the others).
+        """Constant that a folded multiplier leaves out of the product with a weight (0 for the others).
 
         The magnitude of a negative digit multiplies ``2^A - 1 - x`` instead of ``-x``, and ``x`` is the
         activation plus ``2^(A-1)`` when signed.
@@ -58,12 +58,12 @@ class MacConfig:
         if self.multiplier not in FOLDED:
             return 0
         digits = fewest_digits(weight, self.weight_width, signed=self.signed)
-        negative = sum(-digit * 4**place for place, digit in enumerate(digits) if digit < 0)
+        negative = sum(-digit << (2 * place) for place, digit in enumerate(digits) if digit < 0)
         shift = weight << (self.activation_width - 1) if self.signed else 0
         return -negative * ((1 << self.activation_width) - 1) - shift
 
     def product(self, weight: int, activation: int) -> int:
-        """What the MAC adds to the partial sum."""
+        """Term that the MAC adds to the partial sum."""
         return weight * activation - self.constant(weight)
 
 

@@ -1,4 +1,4 @@
-"""Running the cocotb benches of ``tests/cocotb`` on Verilog: RTL, or a mapped netlist with its cell models."""
+"""Running the cocotb benches of ``tests/cocotb``: on RTL, or on a mapped netlist with its cell models."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def run_testbench(
     parameters : mapping, optional
         Parameters of the top module, strings without quotes.
     sdf : Path, optional
-        SDF with unconditional paths (see :func:`halo_timing.pdk.verilog_models.unconditional_sdf`) to annotate;
-        the largest delays are taken.
+        SDF to annotate, with unconditional paths as :func:`halo_timing.pdk.verilog_models.unconditional_sdf`
+        makes them; the largest delays are taken.
     waves : bool
         Whether to record all signals as an FST file.
     timeout_s : float
@@ -189,9 +189,8 @@ def run_testbench(
 def _read_results(path: Path) -> tuple[BenchTest, ...]:
     tests = []
     for case in ElementTree.parse(path).iter("testcase"):
-        problem = next((case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None)
-        message = ""
-        if problem is not None:
-            message = problem.get("error_msg") or problem.get("message") or (problem.text or "").strip() or "failed"
-        tests.append(BenchTest(case.get("name", ""), problem is None, float(case.get("time", "0")), message))
+        problems = [*case.iter("failure"), *case.iter("error")]
+        messages = [problem.get("error_msg") or problem.get("message") or "failed" for problem in problems]
+        name, seconds = case.get("name", ""), float(case.get("time", "0"))
+        tests.append(BenchTest(name, not problems, seconds, "; ".join(messages)))
     return tuple(tests)

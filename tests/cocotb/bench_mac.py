@@ -84,7 +84,19 @@ def corners(width: int, signed: bool) -> list[int]:
     top = (1 << width) - 1
     middle = 1 << (width - 1)
     alternating = int("01" * width, 2)
-    patterns = {0, 1, 2, 3, top, top - 1, middle, middle - 1, middle + 1, alternating & top, alternating >> 1 & top}
+    patterns = {
+        0,
+        1,
+        2,
+        3,
+        top,
+        top - 1,
+        middle,
+        middle - 1,
+        middle + 1,
+        alternating & top,
+        alternating >> 1 & top,
+    }
     patterns |= {1 << bit for bit in range(width)}
     if signed:
         patterns |= {-(1 << bit) & top for bit in range(width)}

@@ -84,7 +84,9 @@ class Driver:
         for index, (_, vectors) in enumerate(tiles):
             following = list(tiles[index + 1][0][::-1]) if index + 1 < len(tiles) else []
             for position in range(max(len(vectors), settle + len(following))):
-                shifted = following[position - settle] if settle <= position < settle + len(following) else None
+                shifted = (
+                    following[position - settle] if settle <= position < settle + len(following) else None
+                )
                 await self.cycle(
                     vector=vectors[position] if position < len(vectors) else None,
                     load=position == 0,
