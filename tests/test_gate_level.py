@@ -1,7 +1,8 @@
 """The benches on mapped netlists: a structure of each kind, on two PDKs, without delays and with them.
 
 The whole matrix runs in RTL, and every netlist is proved equal to its RTL when it is made; what is tested
-here is that netlist, generated cell models and SDF work together in a simulator that shares no code with ours.
+here is that netlist, generated cell models and SDF work together in a simulator that shares no code with
+ours.
 """
 
 from __future__ import annotations

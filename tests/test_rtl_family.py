@@ -1,7 +1,7 @@
 """The MAC family at RTL: the matrix of structures, what single MACs do over time, and planted faults.
 
-Operands are exhausted for every multiplier at 8x8 signed, 8x4 and 5x7, and for all combinations at 4x4; the rest
-of the matrix gets corner weights against activations that include the corners.
+Operands are exhausted for every multiplier at 8x8 signed, 8x4 and 5x7, and for all combinations at 4x4; the
+rest of the matrix gets corner weights against activations that include the corners.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def simulate_exhaustive(
         bin_ps=bin_ps,
         histogram=np.zeros((len(chosen), len(stages), int(longest_ps / bin_ps) + 1), np.int64),
         toggles=np.zeros(len(chosen)),
-        energy_fj=np.zeros((len(chosen), 3)),
+        energy_fj=np.full((len(chosen), 3), np.nan if energies is None else 0.0),
         settle_path=settle_path,
         energy_path=energy_path,
     )

@@ -42,7 +42,7 @@ class DynamicResult:
     energy_fj
         Mean energy of a transition per weight, all transitions equally likely, columns
         :data:`ENERGY_PARTS`, float64, shape ``(n, 3)``: net switching, internal, and the part of both that
-        glitches cause. Clock and leakage are not in it.
+        glitches cause. Clock and leakage are not in it. NaN where no energies were given.
     settle_path, energy_path
         Files of the full tables, where they were asked for.
     """
