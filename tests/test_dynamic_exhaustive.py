@@ -64,8 +64,9 @@ def test_a_table_is_the_same_from_one_thread_and_from_three(bench: Bench, tmp_pa
     ]
     for one, other in zip(*files, strict=True):
         assert one.read_bytes() == other.read_bytes()
-    for name in ("period_ps", "worst", "histogram", "toggles", "energy_fj"):
+    for name in ("period_ps", "worst", "histogram", "toggles"):
         assert np.array_equal(getattr(results[0], name), getattr(results[1], name))
+    assert all(np.isnan(result.energy_fj).all() for result in results), "no energies were given"
     settle = np.load(files[0][0]) * SETTLE_UNIT_PS
     period = results[0].dynamic_ps
     assert (np.abs(settle.max(axis=(1, 2)) - period) <= SETTLE_UNIT_PS).all()
