@@ -10,6 +10,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ ONE_ADDER: dict[str, int | str] = {"ADDERS": 1, "PIPELINES": 2}
 OTHER_ADDERS: dict[str, int | str] = {"FIRST_ADDER": 1, "ADDERS": 3}
 SHORT_SWEEP: dict[str, int | str] = {"SWEEP_BITS": 6}
 EVERYTHING = 16
+VERILATOR = str(Path(sys.executable).with_name("verilator-cli"))
 
 
 def rtl_sources(folder: Path | None = None) -> list[Path]:
@@ -329,7 +331,7 @@ def lint(top: str, parameters: dict[str, int | str]) -> subprocess.CompletedProc
     folder = benches_dir() if top == "mac_family" else rtl_dir()
     return subprocess.run(
         [
-            "verilator-cli",
+            VERILATOR,
             "--lint-only",
             "-Wall",
             "--top-module",
