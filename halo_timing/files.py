@@ -13,6 +13,9 @@ from typing import Any
 
 from halo_timing.errors import UsageError
 
+#: Ends the names of files that are being written.
+PART_SUFFIX = ".part"
+
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
@@ -44,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART_SUFFIX)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}); choose another output folder"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import halo_timing as ht
+from halo_timing.pdk.registry import Pdk
 from tests.conftest import SMALL
 
 
@@ -17,7 +18,7 @@ def test_everything_announced_is_there() -> None:
         _ = ht.nope  # type: ignore[attr-defined]
 
 
-def test_from_a_mac_to_a_quantized_layer(tmp_path: Path) -> None:
+def test_from_a_mac_to_a_quantized_layer(nangate45: Pdk, tmp_path: Path) -> None:
     tables = ht.characterize(mac=f"array:{SMALL}", out=tmp_path)
     assert (tmp_path / "netlist.v").is_file()
     assert tables.metadata["mac"].startswith("array")

@@ -75,6 +75,7 @@ def test_an_in_place_step_owns_its_folder(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_run_go(tmp_path: Path) -> None:
     (tmp_path / ".making-abc").mkdir()
     (tmp_path / ".making-abc" / "half").write_text("x")
+    (tmp_path / ".manifest.json.x1y2.part").write_text("x")
     remove_leftovers(tmp_path)
     assert not list(tmp_path.iterdir())
 

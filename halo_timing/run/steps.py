@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_timing.errors import UsageError
-from halo_timing.files import sha256_file, sha256_json, write_json
+from halo_timing.files import PART_SUFFIX, sha256_file, sha256_json, write_json
 
 _RECORDS = ".steps"
 
@@ -114,6 +114,8 @@ def _valid_record(path: Path, key: str, folder: Path) -> Record | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete working folders of runs that were killed."""
-    for path in folder.glob(".making-*"):
+    """Delete working folders and unfinished files of runs that were killed."""
+    for path in folder.rglob(".making-*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in folder.rglob(f".*{PART_SUFFIX}"):
+        path.unlink(missing_ok=True)
