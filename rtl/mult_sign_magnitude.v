@@ -1,9 +1,10 @@
 // Sign-magnitude multiplier: an unsigned array over the weight's stored magnitude, the sign kept apart.
 //
 // Structure: the activation is inverted when negative; rows of AND gates gated by the magnitude bits of the
-//            weight; a carry-save chain that takes row after row from the lowest up; a final adder, in whose
-//            free low columns the +1 of each inverted row comes in.
-// Latency:   combinational: XOR, WEIGHT_WIDTH - 1 full adders, adder over all columns.
+//            weight, where the top bit of a signed weight, set for -2^(W-1) alone, shares the row below it; a
+//            carry-save chain that takes row after row from the lowest up; a final adder, in whose free low
+//            columns the +1 of each inverted row comes in.
+// Latency:   combinational: XOR, WEIGHT_WIDTH - 2 full adders (one more unsigned), adder over all columns.
 // Why:       without sign dots a row of a zero bit is exactly zero, for negative weights too, and a multiple
 //            of 2^k skips the first k full adders: the largest spread of all, on one of the slowest paths.
 //
@@ -31,10 +32,18 @@ module mult_sign_magnitude #(
   wire product_sign = (SIGNED != 0) ? code[W] ^ activation_sign : 1'b0;
   wire [A-1:0] inverted = activation ^ {A{activation_sign}};  // magnitude, less one when negative
 
+  localparam ROWS = (SIGNED != 0) ? W - 1 : W;
+
   genvar i;
   generate
-    for (i = 0; i < W; i = i + 1) begin : gen_row
-      wire [P-1:0] partial = {{W{1'b0}}, inverted & {A{code[i]}}} << i;
+    for (i = 0; i < ROWS; i = i + 1) begin : gen_row
+      wire [P-1:0] partial;
+      wire [P-1:0] own = {{W{1'b0}}, inverted & {A{code[i]}}} << i;
+      if (i == W - 2 && ROWS == W - 1) begin : gen_shared
+        assign partial = own | ({{W{1'b0}}, inverted & {A{code[W-1]}}} << (W - 1));
+      end else begin : gen_own
+        assign partial = own;
+      end
       wire [P-1:0] s;
       wire [P-1:0] c;
       if (i == 0) begin : gen_first
@@ -48,11 +57,12 @@ module mult_sign_magnitude #(
     end
   endgenerate
 
-  // The chain leaves no carries in the columns below W.
+  // The chain leaves no carries in these columns; in column W-1 of a signed product it may leave one, but not
+  // when the weight is -2^(W-1), the only one with a +1 there.
   wire [W-1:0] plus_one = code[W-1:0] & {W{activation_sign}};
   wire [P-1:0] magnitude;
   adder #(.WIDTH(P), .ADDER(ADDER)) u_final (
-    .a(gen_row[W-1].s), .b(gen_row[W-1].c | {{A{1'b0}}, plus_one}), .sum(magnitude)
+    .a(gen_row[ROWS-1].s), .b(gen_row[ROWS-1].c | {{A{1'b0}}, plus_one}), .sum(magnitude)
   );
 
   assign carry = {P{1'b0}};
