@@ -1,7 +1,7 @@
 // Weight-stationary multiply-accumulate unit: psum_out = psum_in + weight * activation.
 //
-// Structure: encoder and register of the weight with load enable, activation register, multiplier, accumulation adder and
-//            partial-sum register; every path but psum_in runs from register to register.
+// Structure: encoder and register of the weight with load enable, activation register, multiplier, accumulation
+//            adder and partial-sum register; every path but psum_in runs from register to register.
 //            PIPELINE says where the sum is cut:
 //            "two_stage"   product_q <= w * a;   psum_q <= psum_in + product_q
 //                          (sign_magnitude leaves {sign, magnitude} in product_q)
@@ -56,7 +56,8 @@ module mac #(
   localparam HAS_OFFSET = PRODUCT_SIGNED || MULTIPLIER == "booth";
 
   generate
-    if (WEIGHT_WIDTH < 2 || WEIGHT_WIDTH > 16 || ACTIVATION_WIDTH < 2 || ACTIVATION_WIDTH > 16) begin : gen_error_operands
+    if (WEIGHT_WIDTH < 2 || WEIGHT_WIDTH > 16 ||
+        ACTIVATION_WIDTH < 2 || ACTIVATION_WIDTH > 16) begin : gen_error_operands
 `ifdef __ICARUS__  // has no elaboration tasks, but prints the name of a missing module
       error__WEIGHT_WIDTH_and_ACTIVATION_WIDTH_must_be__2_to_16 u_error ();
 `else

@@ -79,7 +79,8 @@ module multiplier #(
 `ifdef __ICARUS__  // has no elaboration tasks, but prints the name of a missing module
       error__MULTIPLIER_must_be__array__wallace__dadda__booth__booth_stored__split__sign_magnitude__one_digit__or__two_row u_error ();
 `else
-      $error("MULTIPLIER must be array, wallace, dadda, booth, booth_stored, split, sign_magnitude, one_digit or two_row");
+      $error("MULTIPLIER must be array, wallace, dadda, booth, booth_stored, split, sign_magnitude, ",
+             "one_digit or two_row");
 `endif
     end
     if (PLAIN && PRODUCT_WIDTH > P) begin : gen_top

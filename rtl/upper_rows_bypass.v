@@ -1,10 +1,12 @@
-// The product of a few stored Booth digits: the short way of the two_row bypass.
+// The short way of the two_row bypass: adds the rows of a few stored Booth digits, and takes their sum instead of
+// the whole tree's when the static select says so.
 //
-// Structure: row selection of its own (digit_rows.v), carry-save tree when there are more than two rows, and
-//            adder.
-// Latency:   combinational: row selection and one adder.
-// Why:       a module of its own, with its own row selection, is mapped for its own delay: within one
-//            flattened block the mapper sees that the whole tree is slower and spends nothing here.
+// Structure: row selection of its own (digit_rows.v), carry-save tree when there are more than two rows, adder,
+//            multiplexer.
+// Latency:   combinational: row selection, one adder, multiplexer; from the whole tree the multiplexer alone.
+// Why:       a module of its own, with its own rows and the multiplexer inside, is mapped for its own delay (the
+//            instance keeps its hierarchy until then). Within one flattened block the mapper sees that the tree
+//            is slower anyway and spends nothing here: 416 instead of 260 ps on Nangate45.
 //
 // Output is folded, counted from the lowest row's column.
 //         RESOLVE = 1: on sum, carry = 0.   RESOLVE = 0: sum + carry, without overflow.
@@ -17,7 +19,7 @@ module upper_rows_bypass #(
   parameter SUM_WIDTH        = 12
 ) (
   input  wire [3*DIGITS-1:0]         digits,  // {negative, two, one}
-  input  wire                        select,
+  input  wire                        select,  // static
   input  wire [ACTIVATION_WIDTH-1:0] activation,
   input  wire [SUM_WIDTH-1:0]        full_sum,    // product of all digits
   input  wire [SUM_WIDTH-1:0]        full_carry,
