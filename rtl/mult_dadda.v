@@ -67,7 +67,6 @@ module mult_dadda #(
   endfunction
 
   localparam STAGES = stage_count(HIGHEST);
-  localparam HEIGHT = series(STAGES);  // no column is ever higher
 
   // What the stages do, three bytes a column, columns of stage 0 first: dots before the stage; carries that
   // the column below sends into the next stage; surplus over the target height, which a full adder lowers by
@@ -115,54 +114,66 @@ module mult_dadda #(
   generate
     for (stage = 0; stage <= STAGES; stage = stage + 1) begin : gen_stage
       for (column = 0; column < P; column = column + 1) begin : gen_column
-        wire [HEIGHT-1:0] dots;
-        if (stage == 0) begin : gen_input
-          localparam DOTS = partial_dots(column);
+        if (stage == 0) begin : gen_dots
+          localparam PARTIAL = partial_dots(column);
+          localparam CORRECTION = correction_dots(column);
           localparam FIRST_ROW = (column < A) ? 0 : column - A + 1;
-          for (k = 0; k < HEIGHT; k = k + 1) begin : gen_dot
-            if (k < DOTS) begin : gen_partial
+          localparam WIDTH = (PARTIAL + CORRECTION > 2) ? PARTIAL + CORRECTION : 2;
+          wire [WIDTH-1:0] dots;
+          wire unused_dots = ^dots;  // a column without dots keeps its width
+          for (k = 0; k < WIDTH; k = k + 1) begin : gen_dot
+            if (k < PARTIAL) begin : gen_partial
               assign dots[k] = partial[(FIRST_ROW+k)*A+column-FIRST_ROW-k];
             end else begin : gen_correction
-              assign dots[k] = (k < DOTS + correction_dots(column));
+              assign dots[k] = (k < PARTIAL + CORRECTION);
             end
           end
-        end else begin : gen_reduce
+        end else begin : gen_dots
           localparam ENTRY = 24 * ((stage - 1) * P + column);
           localparam BEFORE = PLAN[ENTRY+:8];
           localparam CARRIES = PLAN[ENTRY+8+:8];
           localparam SURPLUS = PLAN[ENTRY+16+:8];
           localparam FULL = SURPLUS / 2;
-          localparam ADDERS = FULL + SURPLUS % 2;
-          localparam PASSED = BEFORE - 2 * ADDERS - FULL;
-          wire [HEIGHT-1:0] from = gen_stage[stage-1].gen_column[column].dots;
-          wire [HEIGHT-1:0] carry_out;
-          wire unused_bits = ^{from, carry_out};  // columns without adders
-          // Order of the new dots: passed on, sums, carries of the column below.
-          for (k = 0; k < HEIGHT; k = k + 1) begin : gen_dot
-            if (k < PASSED) begin : gen_pass
-              assign dots[k] = from[BEFORE-PASSED+k];
-            end else if (k < PASSED + FULL) begin : gen_full
-              assign dots[k] = from[3*(k-PASSED)] ^ from[3*(k-PASSED)+1] ^ from[3*(k-PASSED)+2];
-            end else if (k < PASSED + ADDERS) begin : gen_half
-              assign dots[k] = from[3*FULL] ^ from[3*FULL+1];
-            end else if (k < PASSED + ADDERS + CARRIES) begin : gen_carry
-              assign dots[k] = gen_column[column-1].gen_reduce.carry_out[k-PASSED-ADDERS];
-            end else begin : gen_none
-              assign dots[k] = 1'b0;
+          localparam HALF = SURPLUS % 2;
+          localparam PASSED = BEFORE - 3 * FULL - 2 * HALF;
+          localparam COUNT = PASSED + FULL + HALF + CARRIES;
+          localparam WIDTH = (COUNT > 2) ? COUNT : 2;
+          // Full adders take the first dots, then a half adder; new dots are in the order of what is passed
+          // on, sums, and the carries of the column below.
+          wire [WIDTH-1:0] dots;
+          wire unused_dots = ^dots;  // a column without dots keeps its width
+          if (FULL > 0) begin : gen_full
+            wire [FULL-1:0] x = gen_stage[stage-1].gen_column[column].gen_dots.dots[0+:FULL];
+            wire [FULL-1:0] y = gen_stage[stage-1].gen_column[column].gen_dots.dots[FULL+:FULL];
+            wire [FULL-1:0] z = gen_stage[stage-1].gen_column[column].gen_dots.dots[2*FULL+:FULL];
+            wire [FULL-1:0] carry_out = (x & y) | (z & (x ^ y));
+            assign dots[PASSED+:FULL] = x ^ y ^ z;
+          end
+          if (HALF > 0) begin : gen_half
+            wire x = gen_stage[stage-1].gen_column[column].gen_dots.dots[3*FULL];
+            wire y = gen_stage[stage-1].gen_column[column].gen_dots.dots[3*FULL+1];
+            wire carry_out = x & y;
+            assign dots[PASSED+FULL] = x ^ y;
+          end
+          if (PASSED > 0) begin : gen_passed
+            assign dots[0+:PASSED] = gen_stage[stage-1].gen_column[column].gen_dots.dots[BEFORE-1-:PASSED];
+          end
+          for (k = 0; k < CARRIES; k = k + 1) begin : gen_carry
+            // The column below has as many adders as it sends carries; its half adder's is the last.
+            localparam BELOW_SURPLUS = PLAN[ENTRY-24+16+:8];
+            if (k < BELOW_SURPLUS / 2) begin : gen_of_full
+              assign dots[COUNT-CARRIES+k] = gen_column[column-1].gen_dots.gen_full.carry_out[k];
+            end else begin : gen_of_half
+              assign dots[COUNT-CARRIES+k] = gen_column[column-1].gen_dots.gen_half.carry_out;
             end
-            if (k < FULL) begin : gen_carry_of_full
-              assign carry_out[k] = (from[3*k] & from[3*k+1]) | (from[3*k+2] & (from[3*k] ^ from[3*k+1]));
-            end else if (k < ADDERS) begin : gen_carry_of_half
-              assign carry_out[k] = from[3*FULL] & from[3*FULL+1];
-            end else begin : gen_no_carry
-              assign carry_out[k] = 1'b0;
-            end
+          end
+          if (COUNT < WIDTH) begin : gen_empty
+            assign dots[WIDTH-1:COUNT] = {(WIDTH - COUNT) {1'b0}};
           end
         end
         if (stage == STAGES) begin : gen_last
-          assign tree_sum[column] = dots[0];
-          assign tree_carry[column] = dots[1];
-          wire unused_dots = ^dots;
+          assign tree_sum[column] = gen_dots.dots[0];
+          assign tree_carry[column] = gen_dots.dots[1];
         end
       end
     end
