@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from halo_timing.errors import RtlError, ToolError
 from halo_timing.interface import Interface
 from halo_timing.resources import rtl_dir
+from halo_timing.toml_reader import tomllib
 from halo_timing.tools.icarus import find_icarus
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Parameter = int | str
 

@@ -26,7 +26,7 @@ from halo_timing.netlist import Netlist
 from halo_timing.resources import flows_dir
 from halo_timing.tools.opensta import OpenSta
 from halo_timing.tools.quoting import tcl_quote
-from halo_timing.tools.staging import stage_files
+from halo_timing.tools.staging import liberty_names, stage_files, stage_liberty
 
 # Any period serves: the period that a path allows is its arrival plus its setup time.
 _PERIOD_PS = 10_000
@@ -290,7 +290,7 @@ def _run_cases(
 def _stage(folder: Path, netlist: Netlist, conditions: TimingConditions) -> None:
     flows = ("timing_setup.tcl", "timing_delays.tcl", "timing_cases.tcl", "no_wires.lib")
     stage_files(folder, {name: flows_dir() / name for name in flows})
-    stage_files(folder, {f"library_{index}.lib": path for index, path in enumerate(conditions.liberty)})
+    stage_liberty(folder, conditions.liberty)
     write_text(folder / "netlist.v", netlist.to_verilog())
 
 
@@ -301,7 +301,7 @@ def _settings(
         _pair(bit, f"{time:.6f}") for port, time in arrivals_ps.items() for bit in _bits(netlist, port)
     ]
     settings = {
-        "liberty": _list(f"library_{index}.lib" for index in range(len(conditions.liberty))),
+        "liberty": _list(liberty_names(conditions.liberty)),
         "netlist": "netlist.v",
         "top": tcl_quote(netlist.name),
         "clock": tcl_quote(interface.clock),

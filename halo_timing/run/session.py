@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,7 +53,7 @@ class Session:
     jobs: int
     reporter: Reporter
 
-    @property
+    @cached_property
     def provenance(self) -> dict[str, Any]:
         """PDK, corner, hashes and tool versions."""
         return provenance(self.pdk, self.corner, self.yosys, self.sta)

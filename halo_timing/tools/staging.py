@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from halo_timing.errors import UsageError
@@ -54,3 +54,13 @@ def _unpack(source: Path, target: Path) -> None:
             shutil.copyfileobj(packed, unpacked, 1 << 20)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{source}: cannot be unpacked ({error}); fetch it again") from error
+
+
+def liberty_names(liberty: Sequence[Path]) -> list[str]:
+    """Plain names under which :func:`stage_liberty` puts the files."""
+    return [f"library_{index}.lib" for index in range(len(liberty))]
+
+
+def stage_liberty(folder: Path, liberty: Sequence[Path]) -> None:
+    """Put Liberty files into `folder`, unpacked, under plain names."""
+    stage_files(folder, dict(zip(liberty_names(liberty), liberty, strict=True)))
