@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.activation import ActivationNets, find_activation_nets
 from halo_timing.dynamic.domain import Exhaustive
-from halo_timing.dynamic.model import Endpoint, EnergySource, Model, build_model
+from halo_timing.dynamic.model import Delays, Endpoint, EnergySource, Model, build_model
 from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.run import Motion, Runner, Semantics, Waveforms
-from halo_timing.dynamic.stages import Stage, find_stages, launch_times
+from halo_timing.dynamic.slews import setup_segments
+from halo_timing.dynamic.stages import Launch, Stage, find_stages, launch_times
 from halo_timing.errors import UsageError
 from halo_timing.files import atomic_path
 from halo_timing.held_weight import HeldWeight, operand_values
 from halo_timing.interface import Interface
 from halo_timing.netlist import Netlist
-from halo_timing.sdf import Sdf
 
 MAX_EXHAUSTIVE_BITS = 10
 SETTLE_UNIT_PS = 0.1
@@ -49,7 +49,7 @@ def simulate_exhaustive(
     netlist: Netlist,
     interface: Interface,
     held: HeldWeight,
-    sdf: Sdf,
+    delays: Delays,
     *,
     arrivals_ps: Mapping[str, float],
     semantics: Semantics = "inertial",
@@ -65,7 +65,7 @@ def simulate_exhaustive(
 
     Parameters
     ----------
-    netlist, interface, held, sdf
+    netlist, interface, held, delays
         The MAC, its roles, what holds its weight, and its delays.
     arrivals_ps
         When input ports arrive, see :func:`halo_timing.sta.write_delays`.
@@ -104,7 +104,7 @@ def simulate_exhaustive(
             f"{netlist.name}: {nets.bits} activation bits make {4**nets.bits:.1e} transitions a weight; "
             f"sample them (exhaustive up to {MAX_EXHAUSTIVE_BITS} bits)"
         )
-    groups = group_stages(netlist, sdf, stages, launch_times(netlist, sdf, arrivals_ps), energies)
+    groups = group_stages(netlist, delays, stages, launch_times(netlist, delays, arrivals_ps), energies)
     longest_ps = max(group.model.longest_fs for group in groups) / 1000
     if settle_path and longest_ps > SETTLE_UNIT_PS * 65535:
         raise UsageError(
@@ -148,9 +148,9 @@ def simulate_exhaustive(
 
 def group_stages(
     netlist: Netlist,
-    sdf: Sdf,
+    delays: Delays,
     stages: Sequence[Stage],
-    launch_fs: Mapping[int, tuple[int, int]],
+    launch: Mapping[int, Launch],
     energies: EnergySource | None,
 ) -> list[Group]:
     """Build a model for the stages of each depth; stages without one are left out."""
@@ -158,7 +158,7 @@ def group_stages(
     for depth in sorted({stage.depth for stage in stages if stage.depth is not None}):
         members = tuple(index for index, stage in enumerate(stages) if stage.depth == depth)
         endpoints = [(str(index), name) for index in members for name in stages[index].endpoints]
-        model = build_model(netlist, sdf, endpoints, launch_fs, energies)
+        model = build_model(netlist, delays, endpoints, launch, energies)
         groups.append(Group(depth, model, members))
     return groups
 
@@ -211,11 +211,12 @@ class _Worker:
         for end in self.ends.get(wave.net, ()):
             required = np.empty(entries, np.int32)
             capture_kernels.capture(
-                wave.times,
+                wave.events,
+                wave.slew_bits,
                 wave.starts,
                 len(wave.before),
                 wave.before,
-                np.array(end.setup_fs, np.int32),
+                *setup_segments(end.setup_ps),
                 np.array(end.pin_fj, np.float32),
                 np.array(end.state_fj, np.float32),
                 required,
