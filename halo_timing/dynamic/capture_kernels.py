@@ -31,9 +31,9 @@ def capture(
     """Put one capturing pin's last toggle plus setup into `required`, and add its energy to `spent`.
 
     The lowest `slew_bits` bits of an event are its slew, the others its time. `before` is the net's value,
-    per low index where ``before`` is that long, else per entry. Of (rise, fall): `knots` and `line` of the setup
-    time (:func:`halo_timing.dynamic.slews.setup_segments`), `pin_fj` per toggle, `state_fj` once if the pin
-    ends up changed.
+    per low index where ``before`` is that long, else per entry. Of (rise, fall): `knots` and `line` of the
+    setup time (:func:`halo_timing.dynamic.slews.setup_segments`), `pin_fj` per toggle, `state_fj` once if the
+    pin ends up changed.
     """
     per_low = np.uint64(before.shape[0]) == np.uint64(lows)
     shift, mask = np.int64(slew_bits), (np.int64(1) << np.int64(slew_bits)) - np.int64(1)
