@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,16 @@ class DynamicResult:
         glitches cause. Clock and leakage are not in it. NaN where no energies were given.
     settle_path, energy_path
         Files of the full tables, where they were asked for.
+    stage_stimulus
+        Which transitions were simulated, stage by stage.
+    drawn_ps
+        What the drawn transitions alone need at most, before the directed search, of the shape of
+        `period_ps`; equal to that in exhaustive stages. None if no stage was sampled.
+    worst_inputs
+        For sampled stages: bits of each input in the clock cycles that decide the worst transition, the last
+        two before and after the edge, and contents of registers that feed themselves at the start; int64,
+        shape ``(n, stages, cycles)``, -1 in exhaustive stages. `worst` then shows the first two activations,
+        which are the ones that have come furthest.
     """
 
     values: NDArray[np.int32]
@@ -59,6 +70,9 @@ class DynamicResult:
     energy_fj: NDArray[np.float64]
     settle_path: Path | None = None
     energy_path: Path | None = None
+    stage_stimulus: tuple[str, ...] = ()
+    drawn_ps: NDArray[np.float64] | None = None
+    worst_inputs: Mapping[str, NDArray[np.int64]] | None = None
 
     @property
     def dynamic_ps(self) -> NDArray[np.float64]:
