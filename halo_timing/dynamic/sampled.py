@@ -7,16 +7,15 @@ directed search found from there.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.activation import ActivationNets
+from halo_timing.dynamic.capture import required_times
 from halo_timing.dynamic.column import Column
 from halo_timing.dynamic.directed import Search
 from halo_timing.dynamic.domain import Sampled
@@ -26,7 +25,6 @@ from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.run import Motion, Runner, Semantics, Waveforms
 from halo_timing.dynamic.stimulus import Stimulus
 from halo_timing.dynamic.window import Transitions, Window
-from halo_timing.errors import UsageError
 from halo_timing.held_weight import HeldWeight, unpack_words
 from halo_timing.interface import Interface
 from halo_timing.netlist import Netlist, Words
@@ -125,20 +123,8 @@ class Worker:
         entries = len(wave.starts) - 1
         self.toggles += int(wave.starts[-1]) - entries
         for end in self.ends.get(wave.net, ()):
-            required = np.empty(entries, np.int32)
-            capture_kernels.capture(
-                wave.times,
-                wave.starts,
-                entries,
-                wave.before,
-                np.array(end.setup_fs, np.int32),
-                np.array(end.pin_fj, np.float32),
-                np.array(end.state_fj, np.float32),
-                required,
-                wave.spent,
-            )
             stage = self.required[int(end.stage)]
-            np.maximum(stage, required, out=stage)
+            np.maximum(stage, required_times(wave, end), out=stage)
 
 
 class Sampler:
@@ -172,16 +158,6 @@ class Sampler:
         self.column = Column(self.window, stimulus, held.values)
         self.local = threading.local()
 
-    def check(self, indices: Sequence[int]) -> None:
-        """Refuse weights that the tile fact excludes."""
-        step = 1 << self.stimulus.shift
-        wrong = [int(value) for value in self.held.values[list(indices)] if value % step]
-        if wrong:
-            raise UsageError(
-                f"weight {wrong[0]}: no multiple of {step}, which the tile fact (shift "
-                f"{self.stimulus.shift}) says of every weight; leave it out"
-            )
-
     def launches(self, indices: Integers, transitions: Transitions) -> Launches:
         """Work out what the sources do under some weights."""
         count = next(iter(transitions.values())).shape[2]
@@ -209,9 +185,9 @@ class Sampler:
 
 def simulate_sampled(
     sampler: Sampler,
+    indices: Sequence[int],
     *,
     with_energies: bool,
-    indices: Sequence[int] | None = None,
     bin_ps: float = 5.0,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -225,8 +201,7 @@ def simulate_sampled(
     with_energies
         Whether the model has energies.
     indices, bin_ps, jobs, progress
-        As in :func:`halo_timing.dynamic.exhaustive.simulate_exhaustive`; with the tile fact, by default all
-        weights that it allows.
+        As in :func:`halo_timing.dynamic.exhaustive.simulate_exhaustive`.
 
     Raises
     ------
@@ -234,9 +209,7 @@ def simulate_sampled(
         If the stimulus does not fit the MAC.
     """
     stimulus, held, window = sampler.stimulus, sampler.held, sampler.window
-    allowed = np.flatnonzero(held.values % (1 << stimulus.shift) == 0)
-    chosen = np.asarray(allowed if indices is None else indices, np.int64)
-    sampler.check(chosen.tolist())
+    chosen = np.asarray(indices, np.int64)
     stages = len(sampler.stages)
     names = [*sampler.element.inputs, *window.memory]
     result = DynamicResult(
@@ -260,19 +233,13 @@ def simulate_sampled(
         },
     )
     search = Search(sampler.column)
-    with _threads(jobs) as pool:
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
         for start in range(0, len(chosen), WEIGHTS_AT_ONCE):
             rows = np.arange(start, min(start + WEIGHTS_AT_ONCE, len(chosen)))
             _run_block(sampler, search, pool, chosen[rows], rows, result)
             if progress:
                 progress(len(rows))
     return result
-
-
-@contextmanager
-def _threads(jobs: int) -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        yield pool
 
 
 def _run_block(
