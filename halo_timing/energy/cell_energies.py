@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from halo_timing.delay_calculation import CLOCK_SLEW_PS
 from halo_timing.dynamic.model import EnergySource
 from halo_timing.energy.cell_power import EdgeTables, input_tables, toggle_tables
 from halo_timing.energy.lines import NONE, EdgeEnergies
 from halo_timing.energy.register_power import RegisterPower
 from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist, Register
+from halo_timing.pdk.line import Line
 from halo_timing.pdk.table import Floats
 
 Edges = tuple[float, float]
@@ -29,11 +31,15 @@ class CellEnergies(EnergySource):
     netlist
         The netlist.
     load_ff, slew_ps
-        Load of, and slew on, each net for (rise, fall), float64, shape ``(nets, 2)``.
+        Load of, and nominal slew on, each net for (rise, fall), float64, shape ``(nets, 2)``; see
+        :mod:`halo_timing.delay_calculation`. What wires add to a load counts. Slews are not used where the
+        simulation carries its own.
     """
 
     def __init__(self, netlist: Netlist, load_ff: Floats, slew_ps: Floats) -> None:
-        self.netlist, self.load_ff, self.slew_ps = netlist, load_ff, slew_ps
+        self.netlist, self.load_ff = netlist, load_ff
+        # A net without a slew never moves.
+        self.slew_ps = np.nan_to_num(slew_ps)
         self.half_v2 = netlist.library.voltage_v**2 / 2
         self._made: dict[tuple[object, ...], EdgeTables] = {}
 
@@ -42,24 +48,26 @@ class CellEnergies(EnergySource):
         rise_ff, fall_ff = self.load_ff[net]
         return float(rise_ff) * self.half_v2, float(fall_ff) * self.half_v2
 
-    def toggle_lines(self, instance: Instance, pin: str, inputs: Sequence[str]) -> EdgeEnergies:
-        """Energy of an output's toggle over the slew of the input that causes it, at the net's load.
+    def toggle_lines(
+        self, instance: Instance, pin: str, inputs: Sequence[str]
+    ) -> tuple[Sequence[Line], NDArray[np.int64]]:
+        """See :class:`~halo_timing.dynamic.model.EnergySource`."""
+        energies = self._toggles(instance, pin, inputs)
+        return energies.lines, energies.index
 
-        Parameters
-        ----------
-        instance, pin
-            The output.
-        inputs
-            Input pins in the order of the state's bits.
-        """
+    def edge_lines(
+        self, instance: Instance, pin: str, inputs: Sequence[str]
+    ) -> tuple[Sequence[Line], NDArray[np.int64]]:
+        """See :class:`~halo_timing.dynamic.model.EnergySource`."""
+        energies = self._edges(instance, pin, inputs)
+        return energies.lines, energies.index
+
+    def _toggles(self, instance: Instance, pin: str, inputs: Sequence[str]) -> EdgeEnergies:
         tables = self._tables(instance, pin, inputs, None)
         return tables.under(_pair(self.load_ff, instance.pins[pin]))
 
-    def edge_lines(self, instance: Instance, pin: str, inputs: Sequence[str]) -> EdgeEnergies:
-        """Energy of the inputs' own edges over their own slew, as far as this output stands for them.
-
-        Each input's edge is charged once: to the first connected output that depends on it.
-        """
+    def _edges(self, instance: Instance, pin: str, inputs: Sequence[str]) -> EdgeEnergies:
+        """Each input's own edge, charged once: to the first connected output that depends on it."""
         cell = self.netlist.cell_of(instance)
         earlier: set[str] = set()
         for other in cell.outputs:
@@ -89,8 +97,8 @@ class CellEnergies(EnergySource):
                 for state in range(count)
             ]
         )
-        toggles = self.toggle_lines(instance, pin, inputs)
-        edges = self.edge_lines(instance, pin, inputs)
+        toggles = self._toggles(instance, pin, inputs)
+        edges = self._edges(instance, pin, inputs)
         toggle_fj, edge_fj = toggles.at(slews), edges.at(slews)
         moved = states[:, None] ^ states[None, :]
         energy = np.zeros((2, count, count))
@@ -133,6 +141,8 @@ class CellEnergies(EnergySource):
         cell = self.netlist.cell_of(instance)
         pins = instance.pins
         slews = {pin.name: _pair(self.slew_ps, pins[pin.name]) for pin in cell.inputs if pin.name in pins}
+        assert cell.flip_flop is not None
+        slews |= dict.fromkeys(cell.flip_flop.clocked_on.inputs, (CLOCK_SLEW_PS, CLOCK_SLEW_PS))
         loads = {pin.name: _pair(self.load_ff, pins[pin.name]) for pin in cell.outputs if pin.name in pins}
         return RegisterPower(cell, self._tied(instance), slews, loads)
 
@@ -166,33 +176,6 @@ class CellEnergies(EnergySource):
     def _tied(self, instance: Instance) -> dict[str, bool]:
         constants = {CONSTANT_0: False, CONSTANT_1: True}
         return {name: constants[net] for name, net in instance.pins.items() if net in constants}
-
-
-def net_loads_ff(netlist: Netlist, output_load_ff: float, wire_ff: Floats | None = None) -> Floats:
-    """Load of each net for (rise, fall), as OpenSTA counts it, float64, shape ``(nets, 2)``.
-
-    Capacitances of all pins on the net, the driver's own included where the library gives one; the load of
-    an output port; wires where given.
-
-    Parameters
-    ----------
-    output_load_ff
-        Load of each output port bit.
-    wire_ff
-        Capacitance of each net's wire, shape ``(nets,)``; none by default.
-    """
-    load_ff = np.zeros((len(netlist.net_names), 2))
-    if wire_ff is not None:
-        load_ff += wire_ff[:, None]
-    for instance in netlist.instances:
-        pins = netlist.cell_of(instance).pins
-        for name, net in instance.pins.items():
-            load_ff[net] += pins[name].rise_capacitance_ff, pins[name].fall_capacitance_ff
-    for port in netlist.ports:
-        if port.direction == "output":
-            for net in port.nets:
-                load_ff[net] += output_load_ff
-    return load_ff
 
 
 def _pair(values: Floats, net: int) -> Edges:

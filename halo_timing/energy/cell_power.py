@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.energy.lines import NONE, EdgeEnergies, EnergyLine
+from halo_timing.energy.lines import NONE, EdgeEnergies
 from halo_timing.energy.states import Bits, CellStates, Weights, standing_in
 from halo_timing.pdk.library import Cell, PowerArc, Table
+from halo_timing.pdk.line import Line, line_at_load, sum_of_lines
 
 Mix = tuple[tuple[Table, float], ...]
 """Tables whose weighted sum is the energy of an edge."""
@@ -29,7 +30,7 @@ class EdgeTables:
     """
 
     mixes: tuple[tuple[bool, Mix], ...]
-    index: NDArray[np.int32]
+    index: NDArray[np.int64]
     fits: NDArray[np.bool_]
 
     def under(self, load_ff: tuple[float, float]) -> EdgeEnergies:
@@ -38,9 +39,10 @@ class EdgeTables:
         return EdgeEnergies(lines, self.index, self.fits)
 
 
-def line_of(mix: Mix, load_ff: float) -> EnergyLine:
+def line_of(mix: Mix, load_ff: float) -> Line:
     """Weighted sum of tables at one load."""
-    return EnergyLine.mixed([(EnergyLine(table.rows, table.along_rows(load_ff)), w) for table, w in mix])
+    lines = [(line_at_load(table, load_ff), weight) for table, weight in mix]
+    return sum_of_lines([Line(line.points, weight * line.values) for line, weight in lines])
 
 
 def mix_of(groups: Sequence[PowerArc], weights: Sequence[float] | Weights, rise: bool) -> Mix:
@@ -93,7 +95,7 @@ def _edge_tables(
     states: CellStates, rows: Sequence[tuple[Sequence[PowerArc], Weights, Bits, Bits]], kept: int
 ) -> EdgeTables:
     mixes: dict[tuple[bool, Mix], int] = {}
-    index = np.full((len(rows), 1 << kept), NONE, np.int32)
+    index = np.full((len(rows), 1 << kept), NONE, np.int64)
     fits = np.zeros((len(rows), 1 << kept), bool)
     for position, (groups, weights, holds, rises) in enumerate(rows):
         fits[position] = states.averaged(holds.astype(float), kept) > 0
