@@ -127,7 +127,7 @@ def time_walks_in_icarus(
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
         folder = Path(name)
         annotation = Annotation(sdf_path.read_text(), plain_cells=True)
-        setup = [_annotate(folder, _fan_in(netlist, nets), annotation)]
+        setup = [_annotate(folder, fan_in(netlist, nets), annotation)]
         write_text(folder / "bench.v", _bench(netlist, interface, [], words, settle_fs + 1, setup))
         return _run(folder, words, icarus, log_path)
 
@@ -168,7 +168,7 @@ def _run(folder: Path, words: Sequence[str], icarus: Icarus, log_path: Path) -> 
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
+def fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
     """Keep the cells that `nets` depend on, through registers too."""
     pending, seen, kept = list(nets), set(nets), set()
     while pending:
