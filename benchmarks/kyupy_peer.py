@@ -40,7 +40,9 @@ def kyupy_rate(bench: Bench) -> float | str:
     netlist = bench.netlist
     ends = {end.name.rpartition("/")[0] for end in model.endpoints}
     captured = [
-        next(instance.pins[pin.name] for pin in netlist.cell_of(instance).outputs if pin.name in instance.pins)
+        next(
+            instance.pins[pin.name] for pin in netlist.cell_of(instance).outputs if pin.name in instance.pins
+        )
         for instance in netlist.instances
         if instance.name in ends
     ]
@@ -53,9 +55,7 @@ def kyupy_rate(bench: Bench) -> float | str:
         circuit = verilog.load(Path(name) / "part.v", tlib=NANGATE45)
         delays = sdf.parse(unconditional_sdf(bench.sdf_path.read_text())).iopaths(circuit, tlib=NANGATE45)
     circuit.resolve_tlib_cells(NANGATE45)
-    simulator = WaveSim(
-        circuit, delays[-1:], sims=SIMULATIONS, c_caps=EVENTS, c_reuse=True, strip_forks=True
-    )
+    simulator = WaveSim(circuit, delays[-1:], sims=SIMULATIONS, c_caps=EVENTS, c_reuse=True, strip_forks=True)
     rng = np.random.default_rng(1)
     moving = {
         netlist.instances[netlist.drivers[net][0]].name
@@ -80,7 +80,6 @@ def kyupy_rate(bench: Bench) -> float | str:
     if not (simulator.e[:, :, 0] >> 2).mean(axis=1).sum() > bench.nets.bits:
         return "nothing moved"
     return ROUNDS * SIMULATIONS / spent
-
 
 
 def _as_kyupy_wants_it(netlist: Netlist, captured: Sequence[int]) -> Netlist:

@@ -8,6 +8,7 @@ every instance, or annotated with ``$sdf_annotate``, by which Icarus drops condi
 
 from __future__ import annotations
 
+import math
 import re
 import resource
 import tempfile
@@ -24,7 +25,7 @@ from halo_timing.dynamic.walks import Toggles, Walk
 from halo_timing.files import write_text
 from halo_timing.held_weight import HeldWeight
 from halo_timing.interface import Interface
-from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Netlist
+from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist
 from halo_timing.pdk.verilog_models import unconditional_sdf, verilog_models
 from halo_timing.sdf import Sdf
 from halo_timing.tools.icarus import Icarus
@@ -134,15 +135,14 @@ def time_walks_in_icarus(
 
 def _annotate(folder: Path, netlist: Netlist, delays: Annotation) -> str:
     """Write netlist, cell models and SDF for annotation; return the statement that annotates."""
-    names = {instance.name for instance in netlist.instances}
+    instances = {instance.name: instance for instance in netlist.instances}
     head, *cells = re.split(r"(?=^ \(CELL )", unconditional_sdf(delays.sdf), flags=re.MULTILINE)
     kept = [
-        cell
+        _one_path_per_net(cell, netlist, instances[found.group(1)])
         for cell in cells
-        if (found := re.search(r"\(INSTANCE\s+(\S+?)\)", cell)) and found.group(1) in names
+        if (found := re.search(r"\(INSTANCE\s+(\S+?)\)", cell)) and found.group(1) in instances
     ]
-    end = "" if kept and kept[-1] == cells[-1] else ")\n"
-    write_text(folder / "delays.sdf", "".join([head, *kept, end]))
+    write_text(folder / "delays.sdf", "".join([head, *kept]).rstrip().removesuffix("\n)") + "\n)\n")
     if delays.plain_cells:
         models = verilog_models(netlist.library, [instance.cell for instance in netlist.instances])
     else:
@@ -150,6 +150,27 @@ def _annotate(folder: Path, netlist: Netlist, delays: Annotation) -> str:
     write_text(folder / "cells.v", models)
     write_text(folder / "netlist.v", "`timescale 1ns/1fs\n" + netlist.to_verilog())
     return '$sdf_annotate("delays.sdf", dut);'
+
+
+def _one_path_per_net(cell_sdf: str, netlist: Netlist, instance: Instance) -> str:
+    """Merge the paths from pins that share a net: Icarus knows only the first, and the fastest one decides."""
+    first: dict[int, str] = {}
+    known_as = {
+        pin.name: first.setdefault(instance.pins[pin.name], pin.name)
+        for pin in netlist.cell_of(instance).inputs
+    }
+    path = re.compile(r"^    \(IOPATH (\w+) (\w+) \(([^:]*)\S*\) \(([^:]*)\S*\)\)\n", re.MULTILINE)
+    fastest: dict[tuple[str, str], tuple[float, float]] = {}
+    for start, end, rise, fall in path.findall(cell_sdf):
+        known = fastest.get((known_as[start], end), (math.inf, math.inf))
+        fastest[known_as[start], end] = min(known[0], float(rise)), min(known[1], float(fall))
+
+    def merged(match: re.Match[str]) -> str:
+        start, end = match[1], match[2]
+        rise, fall = fastest[known_as[start], end]
+        return f"    (IOPATH {start} {end} ({rise:.6f}) ({fall:.6f}))\n" if known_as[start] == start else ""
+
+    return path.sub(merged, cell_sdf)
 
 
 def _run(folder: Path, words: Sequence[str], icarus: Icarus, log_path: Path) -> float:
