@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 from pathlib import Path
@@ -13,7 +14,8 @@ from halo_timing.pdk.check import TOLERANCE, chain_delay_ps, check_corner
 from halo_timing.pdk.descriptor import CellValues, read_descriptor
 from halo_timing.pdk.library import read_library
 from halo_timing.pdk.locate import install_folder
-from halo_timing.pdk.registry import add_pdk, install_pdk, list_pdks, load_pdk
+from halo_timing.pdk.registration import add_pdk
+from halo_timing.pdk.registry import install_pdk, list_pdks, load_pdk
 from halo_timing.pdk.selection import TieCell, choose_cells
 from halo_timing.resources import libs_dir
 from halo_timing.tools.opensta import find_opensta
@@ -326,6 +328,71 @@ def test_corners_are_told_apart_and_can_be_added(tmp_path: Path) -> None:
     assert list(add_pdk("mine", paths[:1], corner="typ").corners) == ["1v20_25C", "1v08_n40C", "typ"]
 
 
+def test_process_corners_of_one_voltage_are_told_apart_by_their_files(tmp_path: Path) -> None:
+    slow, fast = tmp_path / "acme ss.lib", tmp_path / "acme_ff.lib.gz"
+    slow.write_text(liberty())
+    fast.write_bytes(gzip.compress(liberty(CELLS.replace("0.01, 0.02, 0.03", "0.005, 0.01, 0.015")).encode()))
+    with pytest.raises(PdkError, match=r"cell INV is in .*acme ss\.lib and in .*acme_ff\.lib\.gz; add one"):
+        add_pdk("mine", [slow, fast], corner="both")
+    added = add_pdk("mine", [slow, fast])
+    assert {name: corner.liberty for name, corner in added.corners.items()} == {
+        "acme_ss": (slow,),
+        "acme_ff": (fast,),
+    }
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "acme_ss.lib").write_text(liberty())
+    with pytest.raises(PdkError, match=r"several corners would be named acme_ss; .*--corner NAME"):
+        add_pdk("other", [slow, tmp_path / "x" / "acme_ss.lib"])
+
+
+def test_the_default_corner_is_the_typical_one(tmp_path: Path) -> None:
+    for temperature in (-40, 125, 30):
+        header = HEADER.replace(": 25;", f": {temperature};")
+        (tmp_path / f"{temperature}.lib").write_text(liberty(header=header))
+    files = [tmp_path / f"{temperature}.lib" for temperature in (-40, 125, 30)]
+    assert add_pdk("mine", files).default_corner.temperature_c == 30
+    assert add_pdk("cold", files[:1]).default_corner.name == "1v20_n40C"
+    assert add_pdk("cold", files[1:2]).default_corner.name == "1v20_n40C"
+
+
+def test_patterns_given_while_registering_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x.lib"
+    path.write_text(liberty(CELLS + gate("ODD", "AB", "A*B") + gate("OLD", "A", "A", "dont_use : true;")))
+    assert add_pdk("mine", [path], dont_use=["OD*"]).cells().dont_use == ("ODD", "OLD")
+    assert add_pdk("mine", [path], use=["OLD"]).cells().dont_use == ("ODD",)
+    assert load_pdk("mine").cells().dont_use == ("ODD",)
+
+
+def test_a_descriptor_of_the_users_own_is_named_by_its_path(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work_dir / "lib").mkdir()
+    (work_dir / "lib" / "cells.lib").write_text(liberty())
+    text = """name = "own"
+title = "Own"
+licence = "own"
+default_corner = "typ"
+[source]
+kind = "files"
+[[corner]]
+name = "typ"
+files = ["lib/cells.lib"]
+voltage_v = 1.2
+temperature_c = 25
+"""
+    (work_dir / "own.toml").write_text(text)
+    found = load_pdk("own.toml")
+    monkeypatch.chdir("/")
+    assert found.name == "own"
+    assert found.corner().liberty == (work_dir / "lib" / "cells.lib",)
+    assert found.cells().inverter == "INV"
+    with pytest.raises(PdkError, match=r"gone\.toml: cannot be read"):
+        load_pdk("gone.toml")
+    (work_dir / "lib" / "cells.lib").unlink()
+    with pytest.raises(PdkError, match=r"PDK own is not on this machine: .*lib/cells\.lib"):
+        load_pdk(str(work_dir / "own.toml"))
+
+
 def test_what_cannot_be_registered_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.lib"
     cases = [
@@ -351,7 +418,7 @@ def test_what_cannot_be_registered_leaves_nothing(tmp_path: Path) -> None:
         add_pdk("nangate45", [path])
     odd = tmp_path / "\udcff.lib"
     odd.write_text(liberty())
-    with pytest.raises(PdkError, match="unprintable name"):
+    with pytest.raises(PdkError, match="unprintable character"):
         add_pdk("x", [odd])
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from halo_timing.pdk.check import CornerCheck, check_corner
-from halo_timing.pdk.registry import Pdk, add_pdk, install_pdk, list_pdks, load_pdk
+from halo_timing.pdk.registration import add_pdk
+from halo_timing.pdk.registry import Pdk, install_pdk, list_pdks, load_pdk
 from halo_timing.pdk.selection import ChosenCells, Constraints
 from halo_timing.tools.opensta import find_opensta
 
@@ -63,14 +64,24 @@ def install(name: str) -> None:
 @click.argument("name")
 @click.argument("liberty", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--corner", help="Name of the corner that all files belong to.")
-def add(name: str, liberty: tuple[Path, ...], corner: str | None) -> None:
+@click.option(
+    "--dont-use", multiple=True, metavar="PATTERN", help="Cells never to map onto, such as '*_dly*'."
+)
+@click.option("--use", multiple=True, metavar="PATTERN", help="Cells to map onto although a rule bars them.")
+def add(
+    name: str, liberty: tuple[Path, ...], corner: str | None, dont_use: tuple[str, ...], use: tuple[str, ...]
+) -> None:
     """Register LIBERTY files (.lib or .lib.gz) as PDK NAME.
 
-    Files of one voltage and temperature become one corner. Adding to a name again adds or replaces corners.
+    Files of one voltage and temperature become one corner, unless they hold the same cells. Adding to a name
+    again adds or replaces corners.
     """
-    found = add_pdk(name, liberty, corner)
+    found = add_pdk(name, liberty, corner, dont_use=dont_use, use=use)
     click.echo(f"{found.name} is registered, with {_corners(found)}")
+    click.echo(f"default corner {found.default_corner.name}:")
     _show_choices(found.cells(), found.constraints())
+    click.echo(f"check it:   halo-timing pdk check {name}")
+    click.echo(f"use it:     halo-timing run --pdk {name} --out results/{name}")
 
 
 @pdk.command()

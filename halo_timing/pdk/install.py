@@ -40,7 +40,9 @@ def how_to_get(descriptor: Descriptor) -> str:
             "clone https://github.com/The-OpenROAD-Project/OpenROAD-flow-scripts and set ORFS_ROOT to it "
             f"(or FLOW_HOME to its flow/; flow/platforms/{source.platform}/lib is read)"
         )
-    return f"register it again with `halo-timing pdk add {name} FILE…`"
+    files = [file for corner in descriptor.corner for file in corner.files]
+    where = files[0] if files else descriptor.corner_files and descriptor.corner_files.folder
+    return f"{where} was not found; put it back, or register it again with `halo-timing pdk add {name} FILE…`"
 
 
 def install(descriptor: Descriptor, progress: Progress) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "FlipFlop",
     "Latch",
     "Library",
+    "LibrarySurvey",
     "Pin",
     "PowerArc",
     "Table",
@@ -29,7 +30,7 @@ __all__ = [
     "TimingArc",
     "WireLoad",
     "read_library",
-    "read_operating_point",
+    "survey_library",
 ]
 
 
@@ -191,16 +192,26 @@ def read_library(paths: Sequence[Path]) -> Library:
     )
 
 
-def read_operating_point(path: Path) -> tuple[float, float]:
-    """Voltage in V and temperature in °C of one Liberty file.
+@dataclass(frozen=True)
+class LibrarySurvey:
+    """What tells one Liberty file from another: its operating point, and the names of its cells."""
+
+    voltage_v: float
+    temperature_c: float
+    cells: tuple[str, ...]
+
+
+def survey_library(path: Path) -> LibrarySurvey:
+    """Look at one Liberty file without reading its tables.
 
     Raises
     ------
     LibertyError
-        If the file cannot be read or does not say.
+        If the file cannot be read or does not say its voltage.
     """
     library = read_liberty(path)
-    return _corner(library, read_units(library)[0])
+    cells = tuple(cell.name for cell in library.children("cell"))
+    return LibrarySurvey(*_corner(library, read_units(library)[0]), cells)
 
 
 def _read_cells(library: Group, units: Units, cells: dict[str, Cell], left_out: dict[str, str]) -> None:

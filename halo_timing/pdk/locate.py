@@ -18,7 +18,7 @@ from halo_timing.pdk.descriptor import (
     OrfsSource,
     WheelSource,
 )
-from halo_timing.pdk.library import read_operating_point
+from halo_timing.pdk.library import survey_library
 from halo_timing.wheels import cache_dir
 
 
@@ -43,8 +43,11 @@ def install_folder(name: str) -> Path:
     return cache_dir() / "pdk" / name
 
 
-def candidate_folders(descriptor: Descriptor) -> list[Path]:
-    """Folders that may hold the PDK, in the order in which they are tried; they need not exist."""
+def candidate_folders(descriptor: Descriptor, home: Path) -> list[Path]:
+    """Folders that may hold the PDK, in the order in which they are tried; they need not exist.
+
+    `home` is the folder of the descriptor, which paths of the user's own files are relative to.
+    """
     source = descriptor.source
     if isinstance(source, WheelSource):
         return [install_folder(descriptor.name)]
@@ -56,12 +59,12 @@ def candidate_folders(descriptor: Descriptor) -> list[Path]:
     if isinstance(source, OrfsSource):
         return [root / source.platform for root in _orfs_roots()]
     assert isinstance(source, FilesSource)
-    return [Path("/")]
+    return [home]
 
 
-def find_corners(descriptor: Descriptor) -> tuple[Path | None, dict[str, Corner]]:
+def find_corners(descriptor: Descriptor, home: Path) -> tuple[Path | None, dict[str, Corner]]:
     """Return the first candidate folder that has any corner, and its corners; (None, {}) if none has."""
-    for folder in candidate_folders(descriptor):
+    for folder in candidate_folders(descriptor, home):
         corners = dict(_corners_in(folder, descriptor))
         if corners:
             is_files = isinstance(descriptor.source, FilesSource)
@@ -116,7 +119,8 @@ def _matching(folder: Path, pattern: CornerPattern) -> Iterator[tuple[str, Corne
             operating_points[name] = (_number(groups["voltage"], "vVpP"), _number(groups["temperature"], "."))
     for name, paths in files.items():
         if name not in operating_points:
-            operating_points[name] = read_operating_point(min(paths, key=lambda path: path.stat().st_size))
+            survey = survey_library(min(paths, key=lambda path: path.stat().st_size))
+            operating_points[name] = (survey.voltage_v, survey.temperature_c)
         yield name, Corner(name, tuple(paths), *operating_points[name])
 
 

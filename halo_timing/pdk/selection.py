@@ -99,6 +99,8 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
     bars = find_bars(library, wanted)
     usable = [cell for name, cell in library.cells.items() if name not in bars]
 
+    files = ", ".join(map(str, library.files))
+
     def pick(
         named: str | None, fits: Callable[[Cell], bool], what: str, among: Iterable[Cell] = usable
     ) -> Cell | None:
@@ -113,7 +115,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         cell = pick(named, fits, what)
         if cell is None:
             raise PdkError(
-                f"library {library.name} has no {what} among its {len(usable)} usable cells; "
+                f"{files}: library {library.name} has no {what} among its {len(usable)} usable cells; "
                 "add the Liberty file that holds it (some PDKs spread one corner over several files)"
             )
         return cell.name
@@ -161,7 +163,7 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
         delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
     if not all(0 < value < math.inf for value in (load_ff, delay_ps, rise_ps + fall_ps)):
         raise PdkError(
-            f"library {library.name}: {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
+            f"{inverter.file}: cell {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
             "the units or the tables of the Liberty file are wrong"
         )
     return Constraints(
