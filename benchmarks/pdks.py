@@ -2,8 +2,8 @@
 
     python benchmarks/pdks.py --out results/pdks [--pdk nangate45 …] [--mac array …]
 
-Of each PDK all corners are checked (`halo-timing pdk check`) and characterised (`halo-timing characterize
---corners all`); what is in the folder already is kept. Periods are bounds of static timing, wires without load.
+All corners of each PDK are checked (`halo-timing pdk check`) and characterised (`halo-timing characterize
+--corners all`); what the folder holds already is kept. Periods are bounds of static timing, wires ideal.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 from halo_timing.errors import HaloTimingError, LibertyError, PdkError, ToolError
 from halo_timing.pdk.check import TOLERANCE, chain_delay_ps, check_corner
 from halo_timing.pdk.descriptor import CellValues, read_descriptor
+from halo_timing.pdk.discover import FoundLibrary, find_places, missing_places, without_described
 from halo_timing.pdk.library import read_library
 from halo_timing.pdk.locate import install_folder
 from halo_timing.pdk.registration import add_pdk
@@ -198,6 +199,51 @@ def test_orfs_layouts_and_corners_read_from_files(
     assert set(pdk.library("SS").cells) == {"INV", "BUF", "ND2", "DFF"}
 
 
+def test_a_checkout_of_openroad_flow_scripts_has_open_pdks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("ORFS_ROOT", str(tmp_path))
+    folder = tmp_path / "flow" / "platforms" / "sky130hd" / "lib"
+    folder.mkdir(parents=True)
+    (folder / "sky130_fd_sc_hd__ss_n40C_1v40.lib").write_text("")
+    (folder / "sky130_dummy_io.lib").write_text("")
+    found = load_pdk("sky130")
+    assert found.folder == folder.parent
+    assert [(c.name, c.voltage_v, c.temperature_c) for c in found.corners.values()] == [
+        ("ss_n40C_1v40", 1.4, -40)
+    ]
+    with pytest.raises(PdkError, match=r"ORFS_ROOT to an .* checkout with flow/platforms/sky130hs"):
+        load_pdk("sky130_hs")
+
+
+def test_places_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path / "pdks"))
+    monkeypatch.setenv("FLOW_HOME", str(tmp_path / "flow"))
+    monkeypatch.setenv("ORFS_ROOT", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("halo_timing.pdk.discover.QFLOW", tmp_path / "qflow")
+    known = tmp_path / "pdks" / "sky130A" / "libs.ref" / "sky130_fd_sc_hd" / "lib"
+    other = tmp_path / "pdks" / "sky130A" / "libs.ref" / "sky130_fd_sc_ms" / "lib"
+    platform = tmp_path / "flow" / "platforms" / "gt2n" / "lib" / "NLDM"
+    qflow = tmp_path / "qflow" / "gscl45nm"
+    for folder, file in (
+        (known, "sky130_fd_sc_hd__tt_025C_1v80.lib"), (other, "a.lib.gz"), (other, "b.lib"), (other, "c.v"),
+        (platform, "x.lib"), (qflow, "y.lib"), (tmp_path / "qflow" / "empty", "z.par"),
+    ):  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text("")
+    open_pdks, orfs, debian = find_places()
+    assert [place.kind for place in (open_pdks, orfs, debian)] == [
+        "open_pdks", "OpenROAD-flow-scripts", "qflow",
+    ]  # fmt: skip
+    assert open_pdks.root == tmp_path / "pdks"
+    corners = load_pdk("sky130").corners.values()
+    assert without_described(open_pdks, corners) == [FoundLibrary("sky130_fd_sc_ms", other, 2)]
+    assert orfs.libraries == (FoundLibrary("gt2n", platform, 1),)
+    assert debian.libraries == (FoundLibrary("gscl45nm", qflow, 1),)
+    assert missing_places() == [f"ORFS_ROOT={tmp_path / 'nowhere'}"]
+
+
 def test_broken_files_do_not_hide_other_pdks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "asap7" / "lib" / "NLDM"
     folder.mkdir(parents=True)
@@ -290,8 +336,17 @@ def test_ciel_is_handed_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     program(tmp_path / "bin", "ciel", "echo x")
     with pytest.raises(PdkError, match="not where they should be"):
         install_pdk("gf180mcu")
-    program(tmp_path / "bin", "ciel", "echo You are offline >&2; exit 255")
-    with pytest.raises(PdkError, match=r"ciel failed \(You are offline\)"):
+    program(tmp_path / "bin", "ciel", "echo You are offline: >&2; exit 255")
+    by_hand = "ciel enable --pdk-family gf180mcu -l gf180mcu_fd_sc_mcu7t5v0 VERSION"
+    with pytest.raises(PdkError, match=rf"ciel failed \(You are offline\); .*`{by_hand}`.* set PDK_ROOT to"):
+        install_pdk("gf180mcu")
+
+
+def test_ciel_is_found_beside_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    program(tmp_path / "bin", "ciel", "exit 0")
+    with pytest.raises(PdkError, match="ciel knows no version of gf180mcu"):
         install_pdk("gf180mcu")
 
 

@@ -21,6 +21,9 @@ from halo_timing.pdk.descriptor import (
 from halo_timing.pdk.library import survey_library
 from halo_timing.wheels import cache_dir
 
+#: Where a platform of OpenROAD-flow-scripts keeps its Liberty files.
+ORFS_LIBERTY = "lib"
+
 
 @dataclass(frozen=True)
 class Corner:
@@ -55,40 +58,45 @@ def candidate_folders(descriptor: Descriptor, home: Path) -> list[Path]:
         named = os.environ.get(source.environment)
         return [Path(named) if named else Path(source.folder), install_folder(descriptor.name)]
     if isinstance(source, OpenPdksSource):
-        return [root / variant for root in _open_pdks_roots() for variant in source.variants]
+        return [root / variant for root in open_pdks_roots() for variant in source.variants]
     if isinstance(source, OrfsSource):
-        return [root / source.platform for root in _orfs_roots()]
+        return [root / source.platform for root in orfs_roots()]
     assert isinstance(source, FilesSource)
     return [home]
 
 
 def find_corners(descriptor: Descriptor, home: Path) -> tuple[Path | None, dict[str, Corner]]:
     """Return the first candidate folder that has any corner, and its corners; (None, {}) if none has."""
+    source, pattern = descriptor.source, descriptor.corner_files
     for folder in candidate_folders(descriptor, home):
         corners = dict(_corners_in(folder, descriptor))
         if corners:
-            is_files = isinstance(descriptor.source, FilesSource)
+            is_files = isinstance(source, FilesSource)
             return next(iter(corners.values())).liberty[0].parent if is_files else folder, corners
+    if isinstance(source, OpenPdksSource) and source.platform is not None and pattern is not None:
+        for folder in (root / source.platform for root in orfs_roots()):
+            corners = dict(_matching(folder / ORFS_LIBERTY, pattern))
+            if corners:
+                return folder, corners
     return None, {}
 
 
-def _open_pdks_roots() -> list[Path]:
-    named = os.environ.get("PDK_ROOT")
+def open_pdks_roots() -> list[Path]:
+    """Folders that PDKs in the layout of open_pdks are looked for in."""
+    if named := os.environ.get("PDK_ROOT"):
+        return [Path(named)]
     homes = [Path.home() / ".ciel", Path.home() / ".volare"]
-    return [Path(named)] if named else homes
+    return [*homes, Path("/usr/local/share/pdk"), Path("/usr/share/pdk")]
 
 
-def _orfs_roots() -> Iterator[Path]:
-    for variable, inner in (
-        ("FLOW_HOME", "platforms"),
-        ("ORFS_ROOT", "flow/platforms"),
-        ("ORFS_ROOT", "platforms"),
-    ):
-        if named := os.environ.get(variable):
-            yield Path(named) / inner
-    for variable in ("FLOW_HOME", "ORFS_ROOT"):
-        if named := os.environ.get(variable):
-            yield Path(named)
+def orfs_roots() -> list[Path]:
+    """Folders that the platforms of OpenROAD-flow-scripts are looked for in."""
+    flow, checkout = os.environ.get("FLOW_HOME"), os.environ.get("ORFS_ROOT")
+    roots = [Path(flow) / "platforms"] if flow else []
+    roots += [Path(checkout) / "flow" / "platforms", Path(checkout) / "platforms"] if checkout else []
+    # Or a folder of platforms itself.
+    roots += [Path(named) for named in (flow, checkout) if named]
+    return roots or [Path.home() / "OpenROAD-flow-scripts" / "flow" / "platforms"]
 
 
 def _corners_in(folder: Path, descriptor: Descriptor) -> Iterator[tuple[str, Corner]]:
