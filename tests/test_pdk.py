@@ -453,6 +453,7 @@ def test_what_cannot_be_registered_leaves_nothing(tmp_path: Path) -> None:
     cases = [
         (liberty(CELLS.replace(FLIP_FLOP, "")), "has no rising-edge D flip-flop among its 3 usable cells"),
         (liberty(FLIP_FLOP + gate("INV", "A", "!A")), "has no buffer"),
+        (liberty(CELLS.replace('"!(A B)"', '"A^B"')), "no two-input AND, OR, NAND or NOR among its 4 usable"),
         (liberty(CELLS.replace('clocked_on : "CK"', 'clocked_on : "!CK"')), "has no rising-edge D flip-flop"),
         (liberty(CELLS.replace('function : "IQ"', 'function : "IQN"')), "has no rising-edge D flip-flop"),
         (liberty(CELLS.replace("0.01, 0.02, 0.03", "-1, -1, -1")), "the units or the tables .* are wrong"),
