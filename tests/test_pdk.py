@@ -189,7 +189,7 @@ def test_orfs_layouts_and_corners_read_from_files(
         for kind, cells in (("SEQ", FLIP_FLOP), ("SIMPLE", CELLS.replace(FLIP_FLOP, ""))):
             header = HEADER.replace("nom_voltage : 1.2", f"nom_voltage : {voltage}")
             path = folder / f"asap7sc7p5t_{kind}_LVT_{corner}_nldm_211120.lib"
-            path.write_text(liberty(cells, header))
+            path.write_text(liberty(cells, header, name=kind))
     monkeypatch.setenv(variable, str(tmp_path))
     pdk = load_pdk("asap7_lvt")
     assert {name: (corner.voltage_v, len(corner.liberty)) for name, corner in pdk.corners.items()} == {
@@ -361,7 +361,7 @@ def test_what_nobody_distributes_alone() -> None:
 def test_files_of_any_name_become_a_pdk(work_dir: Path) -> None:
     one, two = work_dir / 'se"q.lib', work_dir / "rest;.lib"
     one.write_text(liberty(FLIP_FLOP))
-    two.write_text(liberty(CELLS.replace(FLIP_FLOP, "")))
+    two.write_text(liberty(CELLS.replace(FLIP_FLOP, ""), name="rest"))
     added = add_pdk("my.pdk-1", [one, two])
     assert list(added.corners) == ["1v20_25C"]
     again = load_pdk("my.pdk-1")

@@ -139,7 +139,7 @@ def read_library(paths: Sequence[Path]) -> Library:
     ------
     LibertyError
         If a file cannot be read, contradicts itself, has unknown units, is of another voltage or temperature
-        than the first, or repeats a cell; the message names file, line or cell.
+        than the first, has its name, or repeats a cell; the message names file, line or cell.
     """
     if not paths:
         raise LibertyError("no Liberty file was given")
@@ -157,7 +157,6 @@ def read_library(paths: Sequence[Path]) -> Library:
     for path in paths:
         library = read_liberty(path)
         hashes.append(sha256_file(path))
-        names.append(library.name)
         units, unit_notes = read_units(library)
         all_units.append(units)
         notes += [f"{path.name}: {note}" for note in unit_notes]
@@ -166,6 +165,12 @@ def read_library(paths: Sequence[Path]) -> Library:
             raise LibertyError(
                 f"{path}: is for {here[0]:g} V and {here[1]:g} C, {paths[0]} for {corner}; give one corner"
             )
+        if library.name in names:
+            raise library.error(
+                f"library {library.name} has the name of that in {paths[names.index(library.name)]}, "
+                "and OpenSTA keeps only one of a name; rename one of them in its file"
+            )
+        names.append(library.name)
         corner = here
         thresholds = thresholds or _thresholds(library)
         if (limit := library.number("default_max_transition")) is not None:
