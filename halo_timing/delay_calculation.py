@@ -27,7 +27,9 @@ Floats = NDArray[np.float64]
 
 
 def net_loads_ff(netlist: Netlist, output_load_ff: float) -> Floats:
-    """Load of each net: its input pins, and the port's load on every output port bit.
+    """Load of each net: the pins on it, and the port's load on every output port bit.
+
+    The driver's own pin counts too, where its library gives it a capacitance, as in OpenSTA.
 
     Returns
     -------
@@ -35,10 +37,10 @@ def net_loads_ff(netlist: Netlist, output_load_ff: float) -> Floats:
         For a rise and a fall of the net, fF.
     """
     loads = np.zeros((len(netlist.net_names), 2))
-    for net, pins in netlist.loads.items():
-        for index, name in pins:
-            pin = netlist.cell_of(netlist.instances[index]).pins[name]
-            loads[net] += pin.rise_capacitance_ff, pin.fall_capacitance_ff
+    for instance in netlist.instances:
+        pins = netlist.cell_of(instance).pins
+        for name, net in instance.pins.items():
+            loads[net] += pins[name].rise_capacitance_ff, pins[name].fall_capacitance_ff
     for port in netlist.ports:
         if port.direction == "output":
             for net in port.nets:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.activation import ActivationNets, find_activation_nets
+from halo_timing.dynamic.capture import required_times
 from halo_timing.dynamic.domain import Exhaustive
 from halo_timing.dynamic.model import Delays, Endpoint, EnergySource, Model, build_model
 from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.run import Motion, Runner, Semantics, Waveforms
-from halo_timing.dynamic.slews import setup_segments
 from halo_timing.dynamic.stages import Launch, Stage, find_stages, launch_times
 from halo_timing.errors import UsageError
 from halo_timing.files import atomic_path
@@ -52,6 +52,7 @@ def simulate_exhaustive(
     delays: Delays,
     *,
     arrivals_ps: Mapping[str, float],
+    nets: ActivationNets | None = None,
     semantics: Semantics = "inertial",
     energies: EnergySource | None = None,
     indices: Sequence[int] | None = None,
@@ -69,6 +70,8 @@ def simulate_exhaustive(
         The MAC, its roles, what holds its weight, and its delays.
     arrivals_ps
         When input ports arrive, see :func:`halo_timing.sta.write_delays`.
+    nets
+        What :func:`halo_timing.dynamic.activation.find_activation_nets` says, if that is known already.
     semantics
         ``"inertial"``, or ``"icarus"`` to be equal to Icarus Verilog.
     energies
@@ -93,7 +96,7 @@ def simulate_exhaustive(
     UsageError
         If no stage can be simulated exhaustively, or the full table's unit cannot hold its times.
     """
-    nets = find_activation_nets(netlist, interface, held)
+    nets = nets or find_activation_nets(netlist, interface, held)
     stages = [stage for stage in find_stages(netlist, interface, held, nets) if stage.depth is not None]
     if not stages:
         raise UsageError(
@@ -113,11 +116,12 @@ def simulate_exhaustive(
     chosen = list(range(len(held.values)) if indices is None else indices)
     patterns = 1 << nets.bits
     activations = operand_values(nets.bits, interface.signed)
+    stimulus = f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations"
     result = DynamicResult(
         values=held.values[chosen],
         stages=tuple(stage.name for stage in stages),
         semantics=semantics,
-        stimulus=f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations",
+        stimulus=stimulus,
         period_ps=np.zeros((len(chosen), len(stages))),
         worst=np.zeros((len(chosen), len(stages), 2), np.int32),
         bin_ps=bin_ps,
@@ -126,6 +130,7 @@ def simulate_exhaustive(
         energy_fj=np.full((len(chosen), 3), np.nan if energies is None else 0.0),
         settle_path=settle_path,
         energy_path=energy_path,
+        stage_stimulus=(stimulus,) * len(stages),
     )
     with ExitStack() as stack:
         shape = (len(chosen), patterns, patterns)
@@ -209,19 +214,7 @@ class _Worker:
         entries = len(wave.starts) - 1
         self.toggles += (int(wave.starts[-1]) - entries) / entries
         for end in self.ends.get(wave.net, ()):
-            required = np.empty(entries, np.int32)
-            capture_kernels.capture(
-                wave.events,
-                wave.slew_bits,
-                wave.starts,
-                len(wave.before),
-                wave.before,
-                *setup_segments(end.setup_ps),
-                np.array(end.pin_fj, np.float32),
-                np.array(end.state_fj, np.float32),
-                required,
-                wave.spent,
-            )
+            required = required_times(wave, end)
             low_map, high_map = self.domain.maps(self.everything, [wave.support])
             capture_kernels.raise_to(self.required[int(end.stage)], required, low_map[0], high_map[0])
 

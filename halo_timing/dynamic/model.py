@@ -118,7 +118,7 @@ class Model:
     endpoints: tuple[Endpoint, ...]
     toggle_fj: Mapping[int, tuple[float, float]]
 
-    @property
+    @cached_property
     def has_slews(self) -> bool:
         """Whether events carry slews."""
         return any(gate.steps is not None for gate in self.gates)
@@ -303,7 +303,8 @@ def _pin_delay(
     plain = np.full(count, -1, np.int64)
     slowest = np.full(count, -1, np.int64)
     for path in paths:
-        rise, fall = (-1 if time is None else time for time in (path.rise_fs, path.fall_fs))
+        # Tables that are left at slow slews can give a negative delay; nothing comes before its cause.
+        rise, fall = (-1 if time is None else max(time, 0) for time in (path.rise_fs, path.fall_fs))
         time = np.where(value, rise, fall)
         if path.edge:
             time = np.where(bits[pin] == (path.edge == "posedge"), time, -1)
