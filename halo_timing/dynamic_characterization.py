@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from halo_timing.dynamic.slews import NldmDelays
 from halo_timing.dynamic.stimulus import Stimulus
 from halo_timing.dynamic_tables import ENERGY_NAME, SETTLE_NAME, DynamicTables
 from halo_timing.energy import CellEnergies, weight_energies
-from halo_timing.files import sha256_bytes
 from halo_timing.held_weight import find_held_weight
 from halo_timing.netlist import Netlist
 from halo_timing.rtl import Mac
@@ -35,7 +35,8 @@ class DynamicOptions:
         ``nldm``: from the library's tables, each event with its own slew. ``sdf``: fixed, of each net's worst
         slew.
     stimulus
-        What stages see that other inputs than the activation move, and how often activations follow each other.
+        What stages see that other inputs than the activation move, and how often activations follow each
+        other.
     coverage
         Whether all stages are sampled, or only those for which there is no other way.
     full
@@ -55,10 +56,10 @@ class DynamicOptions:
         stimulus = vars(self.stimulus).copy()
         for name in ("weights", "pairs"):
             if isinstance(stimulus[name], np.ndarray):
-                stimulus[name] = sha256_bytes(np.ascontiguousarray(stimulus[name]).tobytes())
+                stimulus[name] = hashlib.sha256(np.ascontiguousarray(stimulus[name]).tobytes()).hexdigest()
         return {
             "delays": self.delays,
-            "stimulus": stimulus,
+            "stimulus_options": stimulus,
             "coverage": self.coverage,
             "full": self.full,
             "bin_ps": self.bin_ps,
@@ -152,7 +153,7 @@ def characterize_dynamics(
             "semantics": result.semantics,
             "stimulus": result.stimulus,
             "stage_stimulus": list(result.stage_stimulus),
-            "definition": "period = launch + last change at any capturing pin + setup, largest over transitions",
+            "definition": "period = launch + last change at a capturing pin + setup, the largest seen",
         },
         pairs=options.stimulus.pairs,
         folder=folder,

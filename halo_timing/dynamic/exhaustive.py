@@ -213,7 +213,8 @@ class _Worker:
         if support not in self.shares:
             low_map, high_map = self.domain.maps(self.everything, [support])
             entry = (high_map[0][:, None] + low_map[0][None, :]).ravel()
-            self.shares[support] = np.bincount(entry, self.by_pattern.T.ravel(), parts.shape[1])
+            shares = np.bincount(entry, self.by_pattern.T.ravel(), parts.shape[1])
+            self.shares[support] = shares.astype(np.float64)
         return np.asarray(parts.astype(np.float64) @ self.shares[support])
 
     def run(self, index: int) -> dict[int, NDArray[np.float32]]:
