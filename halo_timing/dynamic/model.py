@@ -118,7 +118,7 @@ class Model:
     endpoints: tuple[Endpoint, ...]
     toggle_fj: Mapping[int, tuple[float, float]]
 
-    @property
+    @cached_property
     def has_slews(self) -> bool:
         """Whether events carry slews."""
         return any(gate.steps is not None for gate in self.gates)
