@@ -340,7 +340,7 @@ def test_a_chain_costs_what_opensta_says(nangate45_library: Library, tmp_path: P
         for words in map(str.split, printed.splitlines())
         if words and words[-1] in ("u1", "u2", "u3")
     }
-    # OpenSTA 2.0 counts the energies of both edges for every edge; later versions take their mean. It looks an
+    # OpenSTA 2.0 counts both edges' energies for every edge, later versions take their mean; and it looks an
     # output's rise up at the slew of the input's rise, even in an inverter. 1 fJ in 10 ns is 1e-7 W.
     old = sta.version < (2, 1)
     for instance in netlist.instances:
