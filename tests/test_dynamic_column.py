@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from halo_timing.dynamic import Simulation, Stimulus
+from halo_timing.dynamic.element import Integers
 from halo_timing.dynamic.sampled import Sampler
 from halo_timing.files import write_text
 from halo_timing.held_weight import unpack_words
@@ -47,9 +48,7 @@ def test_sources_are_those_of_a_column_of_the_rtl(
         assert len({tuple(values) for values in theirs["psum_in"]}) > COLUMNS_TRIED / 2
 
 
-def our_sources(
-    bench: Bench, sampler: Sampler, weight: int
-) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+def our_sources(bench: Bench, sampler: Sampler, weight: int) -> dict[str, Integers]:
     """Value before and after the edge of each source register and port, per column."""
     drawn = sampler.column.draw(np.array([weight]))
     launches = sampler.launches(np.array([weight]), drawn)
@@ -58,7 +57,7 @@ def our_sources(
         for pin, same in register.state_pins.items():
             if same:
                 nets[bench.netlist.instances[register.instance].pins[pin]] = register.group, register.bit
-    result: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]] = {}
+    result: dict[str, Integers] = {}
     used = {source.net for source in sampler.model.sources}
     wanted = {nets[net][0] for net in used & nets.keys() - launches.held.keys()}
     for net, (name, bit) in nets.items():
