@@ -6,12 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halo_timing.api import characterize
+    from halo_timing.api import characterize, characterize_corners
     from halo_timing.costmap import CostMap, Level, build_cost_map
     from halo_timing.quantize import HaloQuantizer
     from halo_timing.tables import Tables
 
-__all__ = ["CostMap", "HaloQuantizer", "Level", "Tables", "build_cost_map", "characterize"]
+__all__ = [
+    "CostMap",
+    "HaloQuantizer",
+    "Level",
+    "Tables",
+    "build_cost_map",
+    "characterize",
+    "characterize_corners",
+]
 
 # Names are imported at their first use: the tools' child processes and the command line start quickly.
 _HOMES = {
@@ -21,6 +29,7 @@ _HOMES = {
     "Tables": "halo_timing.tables",
     "build_cost_map": "halo_timing.costmap",
     "characterize": "halo_timing.api",
+    "characterize_corners": "halo_timing.api",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import halo_timing as ht
 from halo_timing.cli import main
 from halo_timing.corner_index import IndexEntry, read_index, write_index
 from halo_timing.errors import CostMapError, PdkError, UsageError
@@ -88,6 +89,16 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     third = characterize_corners(session, corners, small_mac, tmp_path)
     assert [[record.reused for record in records] for records in third] == [[True, True], [True, False]]
     assert [record.digest for record in third[1]] == [record.digest for record in made[1]]
+
+
+def test_the_same_from_python(
+    two_corners: Pdk, small_mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALO_TIMING_CONFIG", str(two_corners.folder / "config"))
+    tables = ht.characterize_corners("two", small_mac, corners="slow", corner="quick", out=tmp_path)
+    assert list(tables) == ["quick", "slow"]
+    assert tables["slow"].metadata["vdd_v"] == 1.8
+    assert (tmp_path / "corners" / "slow" / "tables.safetensors").is_file()
 
 
 def test_corners_are_named_or_all(two_corners: Pdk) -> None:
