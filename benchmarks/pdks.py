@@ -68,7 +68,8 @@ def _checks(names: Sequence[str]) -> str:
 
 
 def _periods(names: Sequence[str], macs: Sequence[str], out: Path) -> str:
-    fast = [heading for size in SIZES for heading in (f"fastest {size}, ps", "self", "best")]
+    ratios = ("self", f"to {BASELINE}")
+    fast = [heading for size in SIZES for heading in (f"fastest {size}, ps", *ratios)]
     columns = ["PDK", "corner", "MAC", "cells", "area, um2", "slowest, ps", *fast]
     lines = [f"| {' | '.join(columns)} |", "|---|---|---|" + "---:|" * (len(columns) - 3)]
     for name in names:

@@ -81,7 +81,7 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     made = characterize_corners(session, corners, small_mac, tmp_path)
     assert [[record.name for record in records] for records in made] == [
         ["netlist", "tables"],
-        ["quick/mapped", "quick/tables"],
+        ["corners/quick/mapped", "corners/quick/tables"],
     ]
     again = characterize_corners(session, corners, small_mac, tmp_path)
     assert all(record.reused for records in again for record in records)
