@@ -55,6 +55,7 @@ def simulate_exhaustive(
     nets: ActivationNets | None = None,
     semantics: Semantics = "inertial",
     energies: EnergySource | None = None,
+    pairs: NDArray[np.float64] | None = None,
     indices: Sequence[int] | None = None,
     bin_ps: float = 5.0,
     settle_path: Path | None = None,
@@ -76,6 +77,9 @@ def simulate_exhaustive(
         ``"inertial"``, or ``"icarus"`` to be equal to Icarus Verilog.
     energies
         Energies of cells and nets; without them, energies are 0.
+    pairs
+        How often each activation follows each in the mean energy, shape ``(activations, activations)`` =
+        before, after, operand values ascending; all alike if None. Periods are those of every pair.
     indices
         Which of ``held.values``; all by default.
     bin_ps
@@ -116,6 +120,7 @@ def simulate_exhaustive(
     chosen = list(range(len(held.values)) if indices is None else indices)
     patterns = 1 << nets.bits
     activations = operand_values(nets.bits, interface.signed)
+    by_pattern = None if pairs is None else _shares(pairs, activations)
     stimulus = f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations"
     result = DynamicResult(
         values=held.values[chosen],
@@ -140,7 +145,7 @@ def simulate_exhaustive(
 
         def run(row: int) -> None:
             if not hasattr(local, "workers"):
-                local.workers = [_Worker(group, nets, semantics, len(stages)) for group in groups]
+                local.workers = [_Worker(group, nets, semantics, by_pattern) for group in groups]
             _run_weight(local.workers, chosen[row], row, activations, result, settle_table, energy_table)
             if progress:
                 progress(1)
@@ -181,7 +186,13 @@ def _table(
 class _Worker:
     """One thread's simulation of one group."""
 
-    def __init__(self, group: Group, nets: ActivationNets, semantics: Semantics, stages: int) -> None:
+    def __init__(
+        self,
+        group: Group,
+        nets: ActivationNets,
+        semantics: Semantics,
+        by_pattern: NDArray[np.float64] | None,
+    ) -> None:
         self.group, self.nets = group, nets
         self.domain = Exhaustive(nets.bits)
         self.runner = Runner(group.model, self.domain, semantics)
@@ -192,6 +203,19 @@ class _Worker:
         self.everything = patterns - 1
         self.required = {stage: np.empty((patterns, patterns), np.int32) for stage in group.stages}
         self.toggles = 0.0
+        self.by_pattern = by_pattern
+        self.shares: dict[int, NDArray[np.float64]] = {}
+
+    def mean(self, support: int, parts: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean of energies over the transitions, as often as they come; shape ``(3,)``."""
+        if self.by_pattern is None:
+            return np.asarray(parts.mean(axis=1, dtype=np.float64))
+        if support not in self.shares:
+            low_map, high_map = self.domain.maps(self.everything, [support])
+            entry = (high_map[0][:, None] + low_map[0][None, :]).ravel()
+            shares = np.bincount(entry, self.by_pattern.T.ravel(), parts.shape[1])
+            self.shares[support] = shares.astype(np.float64)
+        return np.asarray(parts.astype(np.float64) @ self.shares[support])
 
     def run(self, index: int) -> dict[int, NDArray[np.float32]]:
         """Simulate a weight; leaves the time each transition needs in `required`, returns energies."""
@@ -235,7 +259,7 @@ def _run_weight(
         spent = worker.run(index)
         result.toggles[row] += worker.toggles
         for support, parts in spent.items():
-            result.energy_fj[row] += parts.mean(axis=1, dtype=np.float64)
+            result.energy_fj[row] += worker.mean(support, parts)
             if energy_table is not None:
                 low_map, high_map = worker.domain.maps(worker.everything, [support])
                 energy += (parts[0] + parts[1])[high_map[0][:, None] + low_map[0][None, :]]
@@ -252,6 +276,22 @@ def _run_weight(
         settle_table[row] = _by_value(-(-slowest // unit_fs), activations)
     if energy_table is not None:
         energy_table[row] = _by_value(energy, activations)
+
+
+def _shares(pairs: NDArray[np.float64], activations: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Share of each pair of bit patterns [before, after].
+
+    Raises
+    ------
+    UsageError
+        If the counts are of another width.
+    """
+    count = len(activations)
+    if pairs.shape != (count, count):
+        raise UsageError(f"activation pairs: shape {pairs.shape}; ({count}, {count}) is needed")
+    order = np.argsort(activations & (count - 1))
+    shares: NDArray[np.float64] = pairs[np.ix_(order, order)] / pairs.sum()
+    return shares
 
 
 def _by_value(table: NDArray[Number], activations: NDArray[np.int32]) -> NDArray[Number]:

@@ -153,7 +153,7 @@ def _annotate(folder: Path, netlist: Netlist, delays: Annotation) -> str:
 
 
 def _one_path_per_net(cell_sdf: str, netlist: Netlist, instance: Instance) -> str:
-    """Merge the paths from pins that share a net: Icarus knows only the first, and the fastest one decides."""
+    """Merge paths of pins that share a net: Icarus knows only the first, and the fastest decides."""
     first: dict[int, str] = {}
     known_as = {
         pin.name: first.setdefault(instance.pins[pin.name], pin.name)

@@ -41,7 +41,7 @@ class DynamicResult:
     toggles
         Mean number of toggles of all nets in a transition, float64, shape ``(n,)``.
     energy_fj
-        Mean energy of a transition per weight, all transitions equally likely, columns
+        Mean energy of a transition per weight, as often as the stimulus says that each comes, columns
         :data:`ENERGY_PARTS`, float64, shape ``(n, 3)``: net switching, internal, and the part of both that
         glitches cause. Clock and leakage are not in it. NaN where no energies were given.
     settle_path, energy_path

@@ -209,6 +209,7 @@ class Simulation:
             nets=self.nets,
             semantics=self.semantics,
             energies=self.energies,
+            pairs=self.stimulus.pairs,
             indices=chosen,
             bin_ps=bin_ps,
             settle_path=settle_path,
