@@ -1,6 +1,6 @@
 """Every PDK that is on this machine, through the same commands: the table of docs/pdks.md.
 
-    python benchmarks/pdks.py --out results/pdks [--pdk nangate45 …] [--mac array …]
+    python benchmarks/pdks.py --out results/pdks [--pdk nangate45 …] [--mac array …] [--dynamic]
 
 All corners of each PDK are checked (`halo-timing pdk check`) and characterised (`halo-timing characterize
 --corners all`); what the folder holds already is kept. Periods are bounds of static timing, wires ideal.
@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 
 from halo_timing.cli.progress import TerminalReporter
 from halo_timing.corner_index import read_index
+from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.pdk.check import check_corner
 from halo_timing.pdk.registry import list_pdks, load_pdk
 from halo_timing.rtl import find_mac
@@ -34,13 +36,16 @@ BASELINE = "booth_stored"
 @click.option("--pdk", "pdks", multiple=True, help="PDKs.  [default: all that are here]")
 @click.option("--mac", "macs", multiple=True, default=MACS, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/pdks"), show_default=True)
+@click.option("--dynamic", is_flag=True, help="Simulate too, for energies: minutes more a corner.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
-def main(pdks: Sequence[str], macs: Sequence[str], out: Path, jobs: int) -> None:
+def main(pdks: Sequence[str], macs: Sequence[str], out: Path, dynamic: bool, jobs: int) -> None:
     """Characterise PDKS and print two tables in Markdown."""
     names = pdks or [status.name for status in list_pdks() if status.is_installed and not status.by_user]
     with TerminalReporter() as reporter:
         for name in names:
-            session = open_session(name, None, reporter, jobs=jobs, install=False)
+            session = open_session(
+                name, None, reporter, jobs=jobs, install=False, dynamic=DynamicOptions() if dynamic else None
+            )
             for mac in (find_mac(spec) for spec in macs):
                 reporter.note(f"{name}, {mac.name}")
                 corners = list(session.pdk.corners.values())
@@ -70,7 +75,7 @@ def _checks(names: Sequence[str]) -> str:
 def _periods(names: Sequence[str], macs: Sequence[str], out: Path) -> str:
     ratios = ("self", f"to {BASELINE}")
     fast = [heading for size in SIZES for heading in (f"fastest {size}, ps", *ratios)]
-    columns = ["PDK", "corner", "MAC", "cells", "area, um2", "slowest, ps", *fast]
+    columns = ["PDK", "corner", "MAC", "cells", "area, um2", "slowest, ps", *fast, "fJ/cycle"]
     lines = [f"| {' | '.join(columns)} |", "|---|---|---|" + "---:|" * (len(columns) - 3)]
     for name in names:
         baseline_ps = {}
@@ -93,6 +98,7 @@ def _periods(names: Sequence[str], macs: Sequence[str], out: Path) -> str:
                     best = baseline_ps.get(entry.corner)
                     row += [f"{fast_ps:.0f}", f"{worst_ps / fast_ps:.2f}"]
                     row.append(f"{best / fast_ps:.2f}" if best else "")
+                row.append("" if tables.dynamic is None else f"{np.nanmean(tables.energy_fj):.0f}")
                 lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

@@ -60,6 +60,10 @@ def test_one_netlist_is_timed_at_every_corner(
     # SDF holds thousandths of the file's unit, so a path of n cells may be off by n/2 of them.
     np.testing.assert_allclose(quick.bound_ps, slow.bound_ps * SCALE, atol=1.0)
     assert slow.bound_ps.min() > 1000
+    # What is simulated follows its own corner's tables.
+    assert slow.dynamic_ps is not None
+    assert quick.dynamic_ps is not None
+    np.testing.assert_allclose(quick.dynamic_ps, slow.dynamic_ps * SCALE, rtol=2e-3)
 
 
 def main_exit(*arguments: object) -> int:
@@ -80,14 +84,17 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     corners = choose_corners(session.pdk, "all")
     made = characterize_corners(session, corners, small_mac, tmp_path)
     assert [[record.name for record in records] for records in made] == [
-        ["netlist", "tables"],
-        ["corners/quick/mapped", "corners/quick/tables"],
+        ["netlist", "tables", "weights"],
+        ["corners/quick/mapped", "corners/quick/tables", "corners/quick/weights"],
     ]
     again = characterize_corners(session, corners, small_mac, tmp_path)
     assert all(record.reused for records in again for record in records)
     (tmp_path / "corners" / "quick" / "delays.sdf").write_text("tampered")
     third = characterize_corners(session, corners, small_mac, tmp_path)
-    assert [[record.reused for record in records] for records in third] == [[True, True], [True, False]]
+    assert [[record.reused for record in records] for records in third] == [
+        [True, True, True],
+        [True, False, True],
+    ]
     assert [record.digest for record in third[1]] == [record.digest for record in made[1]]
 
 
