@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from halo_timing.cli.progress import TerminalReporter
-from halo_timing.corner_index import read_index
+from halo_timing.corner_index import load_corners
 from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.pdk.check import check_corner
 from halo_timing.pdk.registry import list_pdks, load_pdk
@@ -24,7 +24,6 @@ from halo_timing.rtl import find_mac
 from halo_timing.run.corners import characterize_corners
 from halo_timing.run.session import open_session
 from halo_timing.study import SIZES, fast_class_ps
-from halo_timing.tables import Tables
 from halo_timing.tools.opensta import find_opensta
 
 #: A MAC with a spread, one with a bypass, and a fast conventional one that both have to beat.
@@ -80,22 +79,18 @@ def _periods(names: Sequence[str], macs: Sequence[str], out: Path) -> str:
     for name in names:
         baseline_ps = {}
         if BASELINE in macs:
-            baseline = out / name / BASELINE
-            baseline_ps = {
-                entry.corner: float(Tables.load(baseline / entry.folder).period_ps.max())
-                for entry in read_index(baseline)
-            }
+            baseline = load_corners(out / name / BASELINE)
+            baseline_ps = {corner: float(tables.period_ps.max()) for corner, tables in baseline.items()}
         for mac in macs:
             folder = out / name / mac
             synthesis = json.loads((folder / "synthesis.json").read_text())
-            for entry in read_index(folder):
-                tables = Tables.load(folder / entry.folder)
+            for corner, tables in load_corners(folder).items():
                 worst_ps = float(tables.period_ps.max())
-                row = [name, entry.corner, mac, str(synthesis["cell_count"]), f"{synthesis['area_um2']:.0f}"]
+                row = [name, corner, mac, str(synthesis["cell_count"]), f"{synthesis['area_um2']:.0f}"]
                 row.append(f"{worst_ps:.0f}")
                 for size in SIZES:
                     fast_ps = fast_class_ps(tables.values, tables.period_ps, size)
-                    best = baseline_ps.get(entry.corner)
+                    best = baseline_ps.get(corner)
                     row += [f"{fast_ps:.0f}", f"{worst_ps / fast_ps:.2f}"]
                     row.append(f"{best / fast_ps:.2f}" if best else "")
                 row.append("" if tables.dynamic is None else f"{np.nanmean(tables.energy_fj):.0f}")

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from halo_timing.corner_index import read_index
+from halo_timing.corner_index import load_corners
 from halo_timing.rtl import Mac, find_mac
 from halo_timing.run.corners import characterize_corners as make_corners
 from halo_timing.run.corners import choose_corners
@@ -103,4 +103,4 @@ def characterize_corners(
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as scratch:
         folder = out or Path(scratch)
         make_corners(session, choose_corners(session.pdk, corners), chosen, folder)
-        return {entry.corner: Tables.load(folder / entry.folder) for entry in read_index(folder)}
+        return load_corners(folder)

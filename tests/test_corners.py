@@ -10,15 +10,15 @@ import pytest
 
 import halo_timing as ht
 from halo_timing.cli import main
-from halo_timing.corner_index import IndexEntry, read_index, write_index
+from halo_timing.corner_index import IndexEntry, load_corners, read_index, write_index
 from halo_timing.errors import CostMapError, PdkError, UsageError
 from halo_timing.pdk.registration import add_pdk
 from halo_timing.pdk.registry import Pdk, load_pdk
-from halo_timing.rtl import Mac
+from halo_timing.rtl import Mac, find_mac
 from halo_timing.run.corners import characterize_corners, choose_corners
-from halo_timing.run.session import open_session
+from halo_timing.run.session import characterize, open_session
 from halo_timing.tables import Tables
-from tests.conftest import Silent
+from tests.conftest import SMALL, Silent
 
 #: The delays of the second corner are those of the first in other units: exactly so much of them.
 SCALE = 0.1
@@ -89,6 +89,7 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     ]
     again = characterize_corners(session, corners, small_mac, tmp_path)
     assert all(record.reused for records in again for record in records)
+    assert list(load_corners(tmp_path)) == ["slow", "quick"]
     (tmp_path / "corners" / "quick" / "delays.sdf").write_text("tampered")
     third = characterize_corners(session, corners, small_mac, tmp_path)
     assert [[record.reused for record in records] for records in third] == [
@@ -96,6 +97,15 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
         [True, False, True],
     ]
     assert [record.digest for record in third[1]] == [record.digest for record in made[1]]
+    # The folder itself is made again, for another corner: its index no longer holds.
+    quick = open_session("two", "quick", reporter, jobs=1, install=False)
+    characterize(quick, small_mac, tmp_path)
+    with pytest.raises(CostMapError, match="should be of corner slow, but is of quick"):
+        load_corners(tmp_path)
+    # Or for the same corner, with another netlist.
+    characterize(session, find_mac(f"booth:{SMALL}"), tmp_path)
+    with pytest.raises(CostMapError, match="of different netlists"):
+        load_corners(tmp_path)
 
 
 def test_the_same_from_python(
