@@ -111,6 +111,8 @@ def best_cuts(
     by dynamic programming.
     """
     reach = candidates.sqnr_db
+    if levels == 1 and len(reach):
+        return Cuts(candidates.codebooks[-1:], float(candidates.period_ps[-1]))
     if not len(reach) or reach[-1] < min_sqnr_db:
         found = f"{reach[-1]:.1f} dB with all values" if len(reach) else "no clock at all"
         raise UsageError(f"--min-sqnr {min_sqnr_db:g}: this operand reaches {found}; ask for less")
