@@ -111,6 +111,17 @@ def named_distribution(name: str) -> Distribution:
     return DISTRIBUTIONS[name]
 
 
+def magnitudes(distribution: Distribution) -> Distribution:
+    """Distribution of the magnitudes: what operands without a sign can stand for."""
+
+    def partial_moments(x: Floats) -> Floats:
+        y = np.maximum(x, 0.0)
+        above, below, middle = (distribution.partial_moments(point) for point in (y, -y, np.zeros_like(y)))
+        return np.stack([above[0] - below[0], above[1] + below[1] - 2 * middle[1], above[2] - below[2]])
+
+    return Distribution(f"|{distribution.name}|", partial_moments, symmetric=False)
+
+
 def empirical(weights: ArrayLike, name: str = "empirical") -> Distribution:
     """Distribution of given weights, divided by their root mean square.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.costmap.cuts import best_cuts, frontier
-from halo_timing.costmap.distributions import Distribution, fit_codebook, named_distribution
+from halo_timing.costmap.distributions import Distribution, fit_codebook, magnitudes, named_distribution
 from halo_timing.costmap.level_spec import given_codebooks, parse_count
 from halo_timing.costmap.model import CostMap, Level
 from halo_timing.errors import UsageError
@@ -56,7 +56,7 @@ def build_cost_map(
     enough_sqnr_db
         What no tile of weights needs more than, likewise.
     distribution
-        Weights that errors are expected over.
+        Weights that errors are expected over; their magnitudes, where the operand has no sign.
     symmetric
         Whether codebooks leave out values without their negative.
 
@@ -67,6 +67,8 @@ def build_cost_map(
     """
     if isinstance(distribution, str):
         distribution = named_distribution(distribution)
+    if tables.values.min() >= 0:
+        distribution = magnitudes(distribution)
     period_ps = periods_from(tables, source)
     margin = _checked_margin(margin, source)
     if not 1 <= min_size <= len(tables.values):
