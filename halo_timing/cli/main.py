@@ -19,6 +19,7 @@ _COMMANDS = {
     "testbench": "halo_timing.cli.testbench:testbench",
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
+    "export": "halo_timing.cli.export:export_command",
     "quantize": "halo_timing.cli.quantize:quantize",
     "report": "halo_timing.cli.report:report",
     "run": "halo_timing.cli.run:run",
