@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import struct
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -48,6 +47,7 @@ def test_bound_is_the_slowest_stage() -> None:
 def test_tables_round_trip(tmp_path: Path) -> None:
     tables = made_up_tables()
     tables.save(tmp_path)
+    tables.save_csv(tmp_path)
     again = Tables.load(tmp_path)
     assert again.stages == tables.stages
     assert np.array_equal(again.stage_bound_ps, tables.stage_bound_ps)
@@ -62,6 +62,7 @@ def test_tables_round_trip(tmp_path: Path) -> None:
 def test_tables_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         made_up_tables().save(tmp_path / name)
+        made_up_tables().save_csv(tmp_path / name)
     for file in ("tables.safetensors", "weights.csv", "paths.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -231,7 +232,6 @@ def test_dynamic_periods_are_refused_where_there_are_none() -> None:
 
 
 def test_dynamic_periods_are_used_with_a_stated_margin() -> None:
-    @dataclass(frozen=True)
     class Timed(Tables):
         @property
         def dynamic_ps(self) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +20,8 @@ from halo_timing.costmap.levels import (
     DEFAULT_MIN_SQNR_DB,
     SOURCES,
 )
-from halo_timing.tables import Tables
+from halo_timing.costmap.operating_points import at_voltages, voltage_model
+from halo_timing.costmap.voltage import VoltageModel, load_corners
 
 
 @click.command()
@@ -56,6 +58,8 @@ from halo_timing.tables import Tables
     help="Of weights that errors are expected over.",
 )
 @click.option("--symmetric", is_flag=True, help="Leave out values without their negative.")
+@click.option("--vdd", type=float, help="Run every level at this voltage, as fast as it can.")
+@click.option("--freq", type=float, help="Run every level at this clock, in GHz, at the lowest voltage.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: that of the tables]")
 def costmap(
     tables: Path,
@@ -67,11 +71,18 @@ def costmap(
     enough_sqnr: float,
     distribution: str,
     symmetric: bool,
+    vdd: float | None,
+    freq: float | None,
     out: Path | None,
 ) -> None:
-    """Find levels in the tables of folder TABLES, and write costmap.safetensors and costmap.json."""
+    """Find levels in the tables of folder TABLES, and write costmap.safetensors and costmap.json.
+
+    Where `characterize --corners` has timed several voltages, their curves are shown, and --vdd or --freq
+    move the levels to other operating points.
+    """
+    corners = load_corners(tables)
     cost_map = build_cost_map(
-        Tables.load(tables),
+        corners[0],
         levels=levels,
         source=source,
         margin=margin,
@@ -81,8 +92,12 @@ def costmap(
         distribution=distribution,
         symmetric=symmetric,
     )
+    if vdd is not None or freq is not None:
+        cost_map = at_voltages(cost_map, corners, vdd_v=vdd, freq_ghz=freq)
     binary, _ = cost_map.save(out or tables)
     show_levels(cost_map)
+    if len(corners) > 1:
+        _show_curves(cost_map, voltage_model(corners, source))
     Console(highlight=False).print(f"Cost map: {binary}", markup=False, soft_wrap=True)
 
 
@@ -113,3 +128,32 @@ def show_levels(cost_map: CostMap) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _show_curves(cost_map: CostMap, model: VoltageModel) -> None:
+    """Print the period of each level's slowest value at each voltage, and what the fit makes of it."""
+    console = Console(highlight=False)
+    about = model.summary()
+    table = Table(box=SIMPLE_HEAD, title="Period against voltage, without margin", title_justify="left")
+    for heading in ("level", "V", "period, ps", "fitted, ps", "residual"):
+        table.add_column(heading, justify="right")
+    for index, level in enumerate(cost_map.levels):
+        chosen = np.isin(cost_map.values, level.codebook)
+        for vdd, period_ps in zip(model.vdd_v.tolist(), model.period_ps, strict=True):
+            slowest = float(period_ps[chosen].max())
+            fitted = slowest if model.curve is None else float(model.curve.at(vdd)[chosen].max())
+            residual = f"{100 * (fitted / slowest - 1):+.2f} %"
+            table.add_row(str(index), f"{vdd:g}", f"{slowest:.1f}", f"{fitted:.1f}", residual)
+    console.print(table)
+    if model.curve is None:
+        console.print("One voltage at this process and temperature: no curve", markup=False)
+        return
+    words = (
+        f"{about['fit']}: Vt {about['threshold_v']:g} V, alpha {about['alpha']:g} (medians over values); "
+        f"residuals: {about['residuals']}"
+    )
+    if len(model.vdd_v) == 2:
+        words += (
+            f"; alpha of 1 and of 2 differ by {100 * model.spread():.1f} % at most between the two voltages"
+        )
+    console.print(words, markup=False, soft_wrap=True)

@@ -89,7 +89,7 @@ def build_cost_map(
         values=tables.values,
         period_ps=period_ps,
         bound_ps=tables.bound_ps,
-        energy_fj=np.full(len(tables.values), np.nan, np.float32),
+        energy_fj=tables.energy_fj,
         levels=tuple(
             Level(book, slowest * (1 + margin), vdd_v)
             for book, slowest in zip(codebooks, slowest_ps, strict=True)
@@ -117,9 +117,11 @@ def periods_from(tables: Tables, source: str) -> NDArray[np.float32]:
         raise UsageError(f"--from {source}: one of {', '.join(SOURCES)} is wanted")
     if source == "bound":
         return tables.bound_ps
-    dynamic_ps: NDArray[np.float32] | None = getattr(tables, "dynamic_ps", None)
+    dynamic_ps = tables.dynamic_ps
     if dynamic_ps is None:
         raise UsageError("--from dynamic: these tables hold static bounds alone; use --from bound")
+    if missing := int(np.isnan(dynamic_ps).sum()):
+        raise UsageError(f"--from dynamic: {missing} values were not simulated; use --from bound")
     return dynamic_ps
 
 
