@@ -115,7 +115,7 @@ def show_levels(cost_map: CostMap) -> None:
             str(len(values)),
             f"{level.period_ps:.0f}",
             f"{level.freq_ghz:.3f}",
-            f"{level.vdd_v:.2f}",
+            f"{level.vdd_v:.3f}",
             f"{rule['sqnr_db'][index]:.1f}" if "sqnr_db" in rule else "",
             " ".join(shown),
         )
