@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import struct
+import time
 from itertools import combinations
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file
 
 from halo_timing.costmap import CostMap, Level, build_cost_map
 from halo_timing.costmap.cuts import best_cuts, frontier
-from halo_timing.costmap.distributions import GAUSSIAN
+from halo_timing.costmap.distributions import GAUSSIAN, STUDENT_T5
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.tables import Tables
 
@@ -126,6 +127,17 @@ def test_found_levels_have_the_least_mean_period(
     own = [points[sizes.index(len(book))] for book in cuts.codebooks]
     assert staircase(own, 6.0, top) == pytest.approx(cuts.mean_period_ps, rel=2e-3)
     assert all(len(book) >= min_size for book in cuts.codebooks)
+
+
+def test_wide_operands_are_cut_in_seconds() -> None:
+    values = np.arange(-(1 << 15), 1 << 15).astype(np.int16)
+    zeros = np.log2((values.astype(int) & -values.astype(int)).clip(1))
+    period_ps = (2000 - 50 * zeros + values % 97).astype(np.float32)
+    began = time.monotonic()
+    cuts = best_cuts(frontier(values, period_ps, STUDENT_T5, min_size=8), 3, 10.0, 20.0)
+    assert time.monotonic() - began < 60
+    assert len(cuts.codebooks) == 3
+    assert len(cuts.codebooks[-1]) == 1 << 16
 
 
 def test_an_automatic_number_of_levels_ends_where_one_more_is_not_worth_it() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.costmap.codebooks import allowed_values
+from halo_timing.costmap.codebooks import MOST_VALUES, allowed_values
 from halo_timing.costmap.distributions import Distribution, Floats, fit_codebook
 from halo_timing.errors import UsageError
 
@@ -16,6 +16,9 @@ WORTHWHILE = 0.01
 MOST_LEVELS = 16
 # An automatic choice stops here at the latest: each level costs a point of operation to be closed and tested.
 _MOST_AUTOMATIC = 6
+# Limits on the period that are tried; errors of thousands of values take their time.
+_MOST_LIMITS = 256
+_MOST_LIMITS_OF_WIDE = 48
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,21 @@ def frontier(
 ) -> Frontier:
     """Every codebook of at least `min_size` values that takes all values up to some period.
 
+    Of operands with more periods than can be tried, limits at sizes in even ratios.
+
     Parameters
     ----------
     symmetric
         Whether values without their negative are left out.
     """
+    limits = np.unique(period_ps)
+    most = _MOST_LIMITS if len(values) <= MOST_VALUES else _MOST_LIMITS_OF_WIDE
+    if len(limits) > most:
+        # Sizes in even ratios: where one value more or less matters, all are kept.
+        limits = limits[np.unique(np.geomspace(1, len(limits), most).astype(int)) - 1]
     codebooks: list[NDArray[np.int16]] = []
     slowest: list[float] = []
-    for limit in np.unique(period_ps).tolist():
+    for limit in limits.tolist():
         book = allowed_values(values, period_ps, limit).astype(np.int16)
         if symmetric:
             book = symmetric_part(book)

@@ -83,6 +83,8 @@ def fit_curve(vdd_v: Floats, delay_ps: Floats, alpha: float = ALPHA_OF_TWO) -> C
         log_factor[moving] = log_delay[0, moving] + alpha * np.log(vdd_v[0] - threshold[moving])
     else:
         best = np.full(count, np.inf)
+        # Where nothing moves, the logarithm is no number to fit.
+        log_delay = np.where(moving, log_delay, 0)
         for candidate in np.linspace(0, 0.98 * vdd_v[0], _THRESHOLDS):
             x = np.log(vdd_v - candidate)
             slope = -((x - x.mean()) @ (log_delay - log_delay.mean(axis=0))) / ((x - x.mean()) ** 2).sum()
