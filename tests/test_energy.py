@@ -218,6 +218,33 @@ def test_parts_of_a_weights_energy_add_up(found: WeightEnergies) -> None:
     assert found.glitch_fj[0] > 0
 
 
+def test_every_transition_costs_something(bench: Bench, energies: CellEnergies, tmp_path: Path) -> None:
+    """Some tables of this library are negative, but no transition is; and standing still is free."""
+    path = tmp_path / "energy.npy"
+    simulate_exhaustive(
+        bench.netlist,
+        bench.mac.interface,
+        bench.held,
+        bench.sdf,
+        arrivals_ps=bench.arrivals_ps,
+        energies=energies,
+        energy_path=path,
+    )
+    table = np.load(path)
+    diagonal = np.eye(table.shape[1], dtype=bool)
+    assert not table[:, diagonal].any()
+    assert table[:, ~diagonal].min() > 0
+    tables = [
+        edge.values
+        for cell in {instance.cell for instance in bench.netlist.instances}
+        for pin in bench.netlist.library.cells[cell].pins.values()
+        for arc in pin.power
+        for edge in (arc.rise, arc.fall)
+        if edge is not None
+    ]
+    assert min(values.min() for values in tables) < 0
+
+
 def test_clock_energy_is_counted_register_by_register(
     bench: Bench, found: WeightEnergies, nangate45: Pdk
 ) -> None:
