@@ -20,6 +20,8 @@ _COMMANDS = {
     "testbench": "halo_timing.cli.testbench:testbench",
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
+    "export": "halo_timing.cli.export:export_command",
+    "diff": "halo_timing.cli.diff:diff",
     "quantize": "halo_timing.cli.quantize:quantize",
     "report": "halo_timing.cli.report:report",
     "run": "halo_timing.cli.run:run",
