@@ -5,15 +5,15 @@
     python benchmarks/stream.py FOLDER [--gigabytes 8] [--kills 6] [--seed 0] [--limit-gb 1.5]
 
 writes a checkpoint of random weights below FOLDER (a Llama of BF16 shards, the last one in F32), quantizes it
-with `halo-timing quantize` in a process of its own, and again with the process killed at random moments and
-started anew. It prints the time and the peak resident memory of every run, and fails where the peak passes the
-limit or a byte differs. About four times the checkpoint's size is needed on disk; all is removed at the end.
+to all formats with `halo-timing quantize` in a process of its own, and again with the process killed at random
+moments and started anew. It prints the time and the peak resident memory of every run, and fails where the peak
+passes the limit or a byte differs. About four times the checkpoint's size is needed on disk; all is removed at
+the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -28,10 +28,13 @@ from pathlib import Path
 import numpy as np
 
 from halo_timing.costmap.model import CostMap, Level
+from halo_timing.files import sha256_file
+from halo_timing.quantize.outputs import FORMATS
 from halo_timing.quantize.tensor_file import encode_float32, make_header, write_tensor_file
 
 # Layer shapes of an 8 billion parameter Llama; the number of layers follows from the size asked for.
 HIDDEN, INTERMEDIATE, KEYS, VOCABULARY = 4096, 14336, 1024, 128256
+OPTIONS = ["--no-baselines", *(word for name in FORMATS for word in ("--format", name))]
 SHARD_BYTES = 2 << 30
 _ROWS = 1 << 22  # weights that are drawn at a time
 
@@ -145,8 +148,7 @@ def digests(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as stream:
-                found[str(path.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[str(path.relative_to(folder))] = sha256_file(path)
     return found
 
 

@@ -101,8 +101,8 @@ def _parse_levels(
     type=click.Choice(FORMATS),
     default=DEFAULT_FORMATS,
     show_default=True,
-    help="Form of the result: weights in the source's dtype, int8 for compressed-tensors, or the codes, levels "
-    "and scales themselves. May be given several times.",
+    help="Form of the result: weights in the source's dtype, int8 for compressed-tensors, or the codes and "
+    "levels themselves. May be given several times.",
 )
 def quantize(
     source: str,
