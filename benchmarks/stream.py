@@ -4,11 +4,11 @@
 
     python benchmarks/stream.py FOLDER [--gigabytes 8] [--kills 6] [--seed 0] [--limit-gb 1.5]
 
-writes a checkpoint of random weights below FOLDER (a Llama of BF16 shards, the last one in F32), quantizes it
-to all formats with `halo-timing quantize` in a process of its own, and again with the process killed at random
-moments and started anew. It prints the time and the peak resident memory of every run, and fails where the peak
-passes the limit or a byte differs. About four times the checkpoint's size is needed on disk; all is removed at
-the end.
+writes a checkpoint of random weights below FOLDER (a Llama of BF16 shards, the last one in F32), quantizes
+it to all formats with `halo-timing quantize` in a process of its own, and again with the process killed at
+random moments and started anew. It prints the time and the peak resident memory of every run, and fails where
+the peak passes the limit or a byte differs. About four times the checkpoint's size is needed on disk; all is
+removed at the end.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.folder / "stream"
     try:
-        runs, same = campaign(folder, int(asked.gigabytes * 1e9), asked.kills, asked.seed, ["--no-baselines"])
+        runs, same = campaign(folder, int(asked.gigabytes * 1e9), asked.kills, asked.seed, OPTIONS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     peak = max(run.peak_bytes for run in runs) / 1e9
