@@ -110,7 +110,8 @@ def quantize_checkpoint(
         If an option is not usable, or the folder cannot be written.
     """
     options = options or QuantizeOptions()
-    options.quantizer(cost_map).check_params()
+    quantizer = options.quantizer(cost_map)
+    quantizer.check_params()
     formats = _check_formats(options.formats)
     checkpoint = Checkpoint.open(source)
     description = _describe(checkpoint, cost_map, options)
@@ -126,7 +127,7 @@ def quantize_checkpoint(
             meter.at(entry.name)
             path = work / f"{index:06d}.safetensors"
             flip = entry.name in transposed
-            parts[entry.name] = _quantize_tensor(file, entry, flip, cost_map, options, description, path)
+            parts[entry.name] = _quantize_tensor(file, entry, flip, quantizer, options, description, path)
             meter.advance(_count(entry))
         meter.at("writing")
         outputs = Outputs(checkpoint, source, parts, transposed, work, meter.written)
@@ -196,7 +197,7 @@ def _quantize_tensor(
     file: WeightFile,
     entry: TensorEntry,
     transposed: bool,
-    cost_map: CostMap,
+    quantizer: HaloQuantizer,
     options: QuantizeOptions,
     description: Mapping[str, Any],
     path: Path,
@@ -217,7 +218,7 @@ def _quantize_tensor(
         weight = check_weight(stored.T if transposed else stored)
     except CheckpointError as error:
         raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
-    quantized = options.quantizer(cost_map).fit_quantize(weight)
+    quantized = quantizer.fit_quantize(weight)
     quality = {HALO: Quality.of(quantized, weight)}
     if options.baselines:
         quality |= measure_baselines(weight, check_tile(options.tile)[1])
