@@ -2,9 +2,9 @@
 
 The format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): magic, version, two counts, key-value
 pairs, the list of tensors, and after padding their data; all in the byte order of the machine that the file
-was made for. The reader of the `gguf` package believes the lengths it finds (one that lies keeps it busy until
-memory ends) and makes an object of every word of a vocabulary; here lengths are held against the file, and
-arrays are stepped over.
+was made for. The reader of the `gguf` package believes the lengths it finds (one that lies keeps it busy
+until memory ends) and makes an object of every word of a vocabulary; here lengths are held against the file,
+and arrays are stepped over.
 """
 
 from __future__ import annotations
