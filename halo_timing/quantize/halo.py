@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError, UsageError
-from halo_timing.quantize.allocation import allocate_tiles
+from halo_timing.quantize.allocation import allocate_tiles, cumulated_costs
+from halo_timing.quantize.calibration import LayerStatistics
 from halo_timing.quantize.codebook import Codebook
 from halo_timing.quantize.estimator import Quantizer, Statistics, Weighing, check_tile, check_weight
 from halo_timing.quantize.feedback import DAMPING, CodeSpace, factor_hessian
@@ -30,15 +31,18 @@ from halo_timing.quantize.tensor import QuantizedTensor, tile_grid, tile_sizes
 
 # Below 8 values (3 bits) plain rounding destroys a layer; such levels are used only when asked for.
 _USEFUL_SIZE = 8
+#: Ways to choose tiles: by the error they make, or by cumulated Fisher information, as HALO was published.
+ALLOCATIONS = ("error", "fisher")
 
 
 class HaloQuantizer(Quantizer):
     """Tiles of a weight matrix on the levels of a cost map, outliers kept apart.
 
     Each tile of the array holds values of one level's codebook. For every tile and level the best scale of
-    each output is searched; tiles that lose least by the faster level get it (data-free, or weighted by an
-    importance). The method follows HALO (Juneja et al., AAAI 2026) in tiles, levels and sparse outliers; the
-    scale search and the choice by rounding error are ours.
+    each output is searched; tiles that lose least by the faster level get it (data-free, or by the loss that
+    statistics predict). With the Hessian of the layer's inputs, codes are rounded with error feedback and then
+    refined together with the scales (:mod:`halo_timing.quantize.solve`). The method follows HALO (Juneja et
+    al., AAAI 2026) in tiles, levels and a sparse part; how each of them is chosen is ours.
 
     Parameters
     ----------
@@ -60,13 +64,37 @@ class HaloQuantizer(Quantizer):
         None: no sparse part.
     scale_search
         Search scales; otherwise absmax.
+    sparse_share
+        Instead of outliers, keep apart this share of the weights: those that would make the largest errors
+        at the fastest level.
+    sparse_threshold
+        Instead of a share, keep apart weights whose error is predicted to add more than this to the loss.
+    salient_share
+        Besides outliers, keep apart this share of the weights by their Fisher information, and no more than
+        0.5 % of all: HALO as it was published.
+    allocation
+        One of :data:`ALLOCATIONS`.
+    plain
+        Round each weight to its nearest code even where a Hessian is known: for comparison.
+    sweeps
+        With a Hessian, rounds of new scales and coordinate descent after the rounding with feedback.
+    damping
+        Share of the mean of the Hessian's diagonal that is added to it.
+    tile_levels
+        Level of each tile, shape ``(tile rows, tile columns)``, where it has been chosen for the whole model
+        (:mod:`halo_timing.quantize.plan`).
 
     Attributes
     ----------
     levels_ : tuple of int
         The levels in use, fastest first.
     errors_ : ndarray of float64, shape (levels in use, tile rows, tile columns)
-        Squared error, times the importance, of each tile at each level in use.
+        Squared error, times the importance, of each tile at each level in use under plain rounding. With
+        statistics of inputs and gradients: the loss that it is predicted to add.
+    costs_ : ndarray of float64
+        What the allocation goes by; shape of `errors_`.
+    energy_ : float
+        What `errors_` would sum to if all weights became 0.
     tile_levels_ : ndarray of uint8, shape (tile rows, tile columns)
         The choice, as indices into the cost map's levels.
     scales_ : ndarray, shape (out, tile columns)
@@ -90,6 +118,7 @@ class HaloQuantizer(Quantizer):
         sparse_share: float | None = None,
         sparse_threshold: float | None = None,
         salient_share: float = 0.0,
+        allocation: str = "error",
         plain: bool = False,
         sweeps: int = 2,
         damping: float = DAMPING,
@@ -105,6 +134,7 @@ class HaloQuantizer(Quantizer):
         self.sparse_share = sparse_share
         self.sparse_threshold = sparse_threshold
         self.salient_share = salient_share
+        self.allocation = allocation
         self.plain = plain
         self.sweeps = sweeps
         self.damping = damping
@@ -130,6 +160,8 @@ class HaloQuantizer(Quantizer):
                 raise UsageError(f"{name.replace('_', ' ')} {value}: must lie between 0 and 1")
         if self.noise_budget is not None and not 0 <= self.noise_budget < math.inf:
             raise UsageError(f"noise budget {self.noise_budget}: must be a number of at least 0")
+        if self.allocation not in ALLOCATIONS:
+            raise UsageError(f"allocation {self.allocation!r}: must be one of {', '.join(ALLOCATIONS)}")
         if not isinstance(self.sweeps, int) or self.sweeps < 0:
             raise UsageError(f"sweeps {self.sweeps}: must be a whole number of at least 0")
         if not 0 <= self.damping < math.inf:
@@ -155,6 +187,7 @@ class HaloQuantizer(Quantizer):
         scales = self._measure_levels(groups, weighing)
         energy = sum_of_squares(checked if weighing.inputs is None else checked * np.sqrt(weighing.inputs))
         self.energy_ = energy * weighing.unit
+        self.costs_ = self._costs(weighing.statistics)
         choice = self._allocate(self.energy_)
         self.tile_levels_ = np.array(self.levels_, np.uint8)[choice]
         start = np.choose(self._spread(choice), scales)
@@ -255,6 +288,22 @@ class HaloQuantizer(Quantizer):
         self.sparse_ = replace(self.sparse_, values=solution.codes.ravel()[positions])
         self._codes.ravel()[positions] = 0
 
+    def _costs(self, statistics: LayerStatistics) -> NDArray[np.float64]:
+        """What each tile costs at each level in use, for the allocation; shape of `errors_`."""
+        if self.allocation == "error":
+            return self.errors_
+        if statistics.fisher is None:
+            raise UsageError("allocation by fisher needs a calibration with Fisher diagonals")
+        if len(self.levels_) > 2:
+            raise UsageError("allocation by fisher chooses between two levels; name two with `levels`")
+        rows = np.add.reduceat(statistics.fisher, np.arange(0, self._shape[0], self._tile[0]), axis=0)
+        scores = np.add.reduceat(rows, np.arange(0, self._shape[1], self._tile[1]), axis=1)
+        costs = np.zeros_like(self.errors_)
+        if len(self.levels_) == 2:
+            sizes = tile_sizes(self._shape, self._tile)
+            costs[0] = cumulated_costs(scores.ravel(), sizes.ravel()).reshape(sizes.shape)
+        return costs
+
     def _allocate(self, energy: float) -> NDArray[np.uint8]:
         """Level of each tile, as an index into the levels in use."""
         grid = tile_grid(self._shape, self._tile)
@@ -268,7 +317,7 @@ class HaloQuantizer(Quantizer):
             return np.searchsorted(self.levels_, given).astype(np.uint8)
         budget = None if self.noise_budget is None else self.noise_budget * energy
         levels = allocate_tiles(
-            self.errors_.reshape(len(self.levels_), -1),
+            self.costs_.reshape(len(self.levels_), -1),
             tile_sizes(self._shape, self._tile).ravel(),
             np.array([self.cost_map.levels[level].period_ps for level in self.levels_]),
             fast_share=self.fast_share if budget is None else None,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.errors import UsageError
 from halo_timing.files import sha256_json
 from halo_timing.quantize.allocation import allocate_tiles
 from halo_timing.quantize.calibration import LayerStatistics
@@ -110,27 +109,27 @@ def plan_model(
         threshold = _threshold(counts, quantizer.sparse_share)
     parameters = {**quantizer.get_params(), "plain": True, "fast_share": 0.0, "noise_budget": None}
     parameters |= {"sparse_threshold": threshold, "tile_levels": None}
-    errors, sizes, grids = [], [], []
+    costs, errors, sizes, grids = [], [], [], []
     signal = 0.0
     for index, name in enumerate(names):
         tell(1, index)
         weight = read(name)
         fitted = HaloQuantizer(**parameters).fit(weight, statistics(name))
+        costs.append(fitted.costs_.reshape(len(levels), -1))
         errors.append(fitted.errors_.reshape(len(levels), -1))
         shape = (weight.shape[0], weight.shape[1])
         sizes.append(tile_sizes(shape, tile).ravel())
         grids.append(tile_grid(shape, tile))
         signal += fitted.energy_
-    together = np.concatenate(errors, axis=1)
     budget = None if quantizer.noise_budget is None else quantizer.noise_budget * signal
     chosen = allocate_tiles(
-        together,
+        np.concatenate(costs, axis=1),
         np.concatenate(sizes),
         np.array([quantizer.cost_map.levels[level].period_ps for level in levels]),
         fast_share=quantizer.fast_share if budget is None else None,
         error_budget=budget,
     )
-    loss = float(np.take_along_axis(together, chosen[None].astype(np.intp), 0).sum())
+    loss = float(np.take_along_axis(np.concatenate(errors, axis=1), chosen[None].astype(np.intp), 0).sum())
     of_level = np.array(levels, np.uint8)[chosen]
     ends = np.cumsum([len(part) for part in sizes])[:-1]
     tile_levels = {
