@@ -88,6 +88,7 @@ def test_options_reach_the_quantizer(costmap: Path, work_dir: Path) -> None:
         "baselines": False,
         "exclude": ["a*"],
         "fast_share": 0.25,
+        "formats": ["fake", "native"],
         "include": ["b*"],
         "levels": [2, 1],
         "noise_budget": None,

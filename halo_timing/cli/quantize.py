@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from halo_timing.costmap.model import CostMap
 from halo_timing.models import model_path
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
+from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.report import HALO, QuantizationReport
 
@@ -93,6 +94,16 @@ def _parse_levels(
     default=True,
     help="Measure plain INT8, INT4 and INT3 rounding beside it.  [default: baselines]",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    default=DEFAULT_FORMATS,
+    show_default=True,
+    help="Form of the result: weights in the source's dtype, int8 for compressed-tensors, or the codes and "
+    "levels themselves. May be given several times.",
+)
 def quantize(
     source: str,
     costmap: Path,
@@ -106,11 +117,12 @@ def quantize(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     baselines: bool,
+    formats: tuple[str, ...],
 ) -> None:
     """Quantize the model SOURCE to the codebooks of a cost map.
 
-    SOURCE is a safetensors file, a Hugging Face folder (sharded or not), or the name of a model that is
-    fetched: minilm.
+    SOURCE is a safetensors or GGUF file, a Hugging Face folder (sharded or not), or the name of a model that
+    is fetched: minilm.
     """
     console = Console(highlight=False)
     notices = Console(stderr=True, highlight=False)
@@ -126,8 +138,15 @@ def quantize(
         include=include,
         exclude=exclude,
         baselines=baselines,
+        formats=formats,
     )
-    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    columns = (
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=notices, transient=True) as bar:
         task = bar.add_task("")
         report = quantize_checkpoint(
@@ -163,6 +182,12 @@ def print_report(console: Console, report: QuantizationReport) -> None:
     if reasons:
         counts = ", ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
         sentences.append(f"left as they are: {counts}")
+    if report.description.get("folded_sqnr_db") is not None:
+        sentences.append(
+            f"compressed-tensors: the weights kept apart are folded into int8, at "
+            f"{report.description['folded_sqnr_db']:.1f} dB"
+        )
+    sentences += report.description.get("notes", [])
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
 

@@ -1,10 +1,8 @@
 """Quantizing a whole checkpoint, tensor by tensor.
 
-The result is a folder: the checkpoint again under the same names, shards and dtypes, with the weights
-replaced by what their codes stand for, so that it loads wherever the source did; ``native/model.safetensors``
-with the codes themselves; and ``quantization.json``, written last. Peak memory is one tensor's working set.
-Finished tensors wait in a subfolder, so that an interrupted run goes on where it stopped and ends with the
-same bytes.
+The result is a folder with the forms asked for (:mod:`halo_timing.quantize.outputs`) and
+``quantization.json``, written last. Peak memory is one tensor's working set. Finished tensors wait in a
+subfolder, so that an interrupted run goes on where it stopped and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -12,34 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from halo_timing.costmap.model import CostMap
-from halo_timing.errors import CheckpointError
+from halo_timing.errors import CheckpointError, UsageError
 from halo_timing.files import canonical_json
-from halo_timing.quantize.checkpoint import Checkpoint
+from halo_timing.quantize.checkpoint import Checkpoint, WeightFile
 from halo_timing.quantize.estimator import check_tile, check_weight
 from halo_timing.quantize.halo import HaloQuantizer, level_codebooks
-from halo_timing.quantize.native import SCHEMA_VERSION, NativeFile, join_parts, part_quality, write_part
+from halo_timing.quantize.layout import is_transposed, read_config
+from halo_timing.quantize.native import SCHEMA_VERSION, part_quality, write_part
+from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS, Outputs, check_int8_form
 from halo_timing.quantize.quality import Quality, measure_baselines
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
-from halo_timing.quantize.result_folder import (
-    NATIVE_NAME,
-    REPORT_NAME,
-    companions,
-    put_in_place,
-    working_folder,
-)
+from halo_timing.quantize.result_folder import put_in_place, working_folder
 from halo_timing.quantize.selection import reason_left_out
-from halo_timing.quantize.tensor_file import TensorEntry, TensorFile, encode_float32, write_tensor_file
-
-# Weights that are decoded at a time.
-_BAND = 1 << 20
+from halo_timing.quantize.tensor_file import TensorEntry, TensorFile
 
 #: Called with a tensor's name, the weights done so far, and all weights to be quantized.
 Progress = Callable[[str, int, int], None]
@@ -55,6 +45,8 @@ class QuantizeOptions:
         Shell patterns of tensor names that overrule the rules of :mod:`halo_timing.quantize.selection`.
     baselines
         Measure plain rounding beside it.
+    formats
+        Forms of the result, some of :data:`halo_timing.quantize.outputs.FORMATS`.
     """
 
     tile: int | tuple[int, int] = 128
@@ -66,6 +58,7 @@ class QuantizeOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     baselines: bool = True
+    formats: tuple[str, ...] = DEFAULT_FORMATS
 
     def quantizer(self, cost_map: CostMap) -> HaloQuantizer:
         """Quantizer with these options."""
@@ -92,7 +85,7 @@ def quantize_checkpoint(
     Parameters
     ----------
     source
-        Safetensors file, index of shards, or model folder.
+        Safetensors or GGUF file, index of shards, or model folder.
     cost_map
         Levels and codebooks.
     out
@@ -100,7 +93,7 @@ def quantize_checkpoint(
     options
         None: the defaults.
     progress
-        Told before each tensor, and at the end.
+        Told before each tensor, as files are written, and at the end.
 
     Returns
     -------
@@ -117,52 +110,102 @@ def quantize_checkpoint(
         If an option is not usable, or the folder cannot be written.
     """
     options = options or QuantizeOptions()
-    options.quantizer(cost_map).check_params()
+    quantizer = options.quantizer(cost_map)
+    quantizer.check_params()
+    formats = _check_formats(options.formats)
     checkpoint = Checkpoint.open(source)
     description = _describe(checkpoint, cost_map, options)
     chosen, left_out = _select(checkpoint, options)
+    config = read_config(checkpoint.path.parent)
+    transposed = frozenset(entry.name for file, entry in chosen if is_transposed(file, entry, config))
+    if "compressed-tensors" in formats:
+        check_int8_form(checkpoint, source, [entry for _, entry in chosen], transposed)
     with working_folder(out, checkpoint.path.parent) as work:
+        meter = _Meter(checkpoint, chosen, formats, progress)
         parts: dict[str, TensorFile] = {}
-        done, total = 0, sum(_count(entry) for _, entry in chosen)
         for index, (file, entry) in enumerate(chosen):
-            if progress:
-                progress(entry.name, done, total)
+            meter.at(entry.name)
             path = work / f"{index:06d}.safetensors"
-            parts[entry.name] = _quantize_tensor(file, entry, cost_map, options, description, path)
-            done += _count(entry)
-        if progress:
-            progress("writing", done, total)
-        join_parts(work / "native", list(parts.values()), description["native"])
-        finished = {NATIVE_NAME: work / "native"}
-        for file in checkpoint.files:
-            finished[file.path.name] = work / f"dense-{file.path.name}"
-            write_tensor_file(finished[file.path.name], file.header, _dense_data(file, parts))
-        for name, path in _beside_weights(checkpoint, source).items():
-            finished[name] = work / f"copy-{name}"
-            shutil.copyfile(path, finished[name])
-        report = QuantizationReport(
-            tensors=tuple(
-                TensorReport(entry.name, entry.dtype, entry.shape, part_quality(parts[entry.name]))
-                for _, entry in chosen
-            ),
-            left_out=left_out,
-            description=description["report"],
-            files=tuple(sorted(finished)),
+            flip = entry.name in transposed
+            parts[entry.name] = _quantize_tensor(file, entry, flip, quantizer, options, description, path)
+            meter.advance(_count(entry))
+        meter.at("writing")
+        outputs = Outputs(checkpoint, source, parts, transposed, work, meter.written)
+        outputs.write(formats, description["native"])
+        meter.end()
+        tensors = tuple(
+            TensorReport(entry.name, entry.dtype, entry.shape, part_quality(parts[entry.name]))
+            for _, entry in chosen
         )
-        put_in_place(out, finished, report)
+        report = QuantizationReport(
+            tensors=tensors,
+            left_out=left_out,
+            description={
+                **description["report"],
+                "folded_sqnr_db": _folded_sqnr_db(tensors, outputs.folded_noise),
+                "notes": list(outputs.notes),
+            },
+            files=tuple(sorted(outputs.finished)),
+        )
+        put_in_place(out, outputs.finished, report)
     return report
 
 
+class _Meter:
+    """Counts what is done in weights, written ones for a part: writing is that much faster."""
+
+    _WRITTEN_FOR_ONE = 8
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        chosen: list[tuple[WeightFile, TensorEntry]],
+        formats: tuple[str, ...],
+        progress: Progress | None,
+    ) -> None:
+        whole = len({"fake", "compressed-tensors"} & set(formats))
+        self._to_write = whole * sum(_count(entry) for _, entry in checkpoint.entries())
+        self._total = sum(_count(entry) for _, entry in chosen) + self._to_write // self._WRITTEN_FOR_ONE
+        self._progress = progress
+        self._done = self._written = 0
+        self._name = ""
+
+    def at(self, name: str) -> None:
+        """Say what is being worked on."""
+        self._name = name
+        self._tell(self._done + self._written // self._WRITTEN_FOR_ONE)
+
+    def advance(self, weights: int) -> None:
+        """So many weights are quantized."""
+        self._done += weights
+
+    def written(self, weights: int) -> None:
+        """So many weights are in their files."""
+        self._written += weights
+        self.at(self._name)
+
+    def end(self) -> None:
+        """All is done."""
+        self._tell(self._total)
+
+    def _tell(self, done: int) -> None:
+        if self._progress:
+            self._progress(self._name, done, self._total)
+
+
 def _quantize_tensor(
-    file: TensorFile,
+    file: WeightFile,
     entry: TensorEntry,
-    cost_map: CostMap,
+    transposed: bool,
+    quantizer: HaloQuantizer,
     options: QuantizeOptions,
     description: Mapping[str, Any],
     path: Path,
 ) -> TensorFile:
     """Quantize one tensor into a part, or take the part that an interrupted run has left."""
-    digest = hashlib.blake2b(canonical_json([description, entry.name, entry.dtype]).encode())
+    digest = hashlib.blake2b(
+        canonical_json([description["key"], entry.name, entry.dtype, entry.shape, transposed]).encode()
+    )
     for block in file.chunks(entry.name):
         digest.update(block)
     key = digest.hexdigest()
@@ -171,10 +214,11 @@ def _quantize_tensor(
         if part.metadata.get("key") == key:
             return part
     try:
-        weight = check_weight(file.read_float32(entry.name))
+        stored = file.read_float32(entry.name)
+        weight = check_weight(stored.T if transposed else stored)
     except CheckpointError as error:
         raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
-    quantized = options.quantizer(cost_map).fit_quantize(weight)
+    quantized = quantizer.fit_quantize(weight)
     quality = {HALO: Quality.of(quantized, weight)}
     if options.baselines:
         quality |= measure_baselines(weight, check_tile(options.tile)[1])
@@ -184,22 +228,9 @@ def _quantize_tensor(
     return TensorFile.open(path)
 
 
-def _dense_data(file: TensorFile, parts: Mapping[str, TensorFile]) -> Iterator[bytes]:
-    """Bytes of all tensors of a shard, quantized weights replaced by what their codes stand for."""
-    for entry in file.entries.values():
-        if entry.name in parts:
-            quantized = NativeFile.open(parts[entry.name].path).tensor(entry.name)
-            rows, columns = quantized.shape
-            band = max(1, _BAND // columns)
-            for start in range(0, rows, band):
-                yield encode_float32(quantized.dequantize(start, min(start + band, rows)), entry.dtype)
-        else:
-            yield from file.chunks(entry.name)
-
-
 def _select(
     checkpoint: Checkpoint, options: QuantizeOptions
-) -> tuple[list[tuple[TensorFile, TensorEntry]], tuple[LeftOut, ...]]:
+) -> tuple[list[tuple[WeightFile, TensorEntry]], tuple[LeftOut, ...]]:
     chosen, left_out = [], []
     for file, entry in checkpoint.entries():
         reason = reason_left_out(entry, options.include, options.exclude)
@@ -232,16 +263,22 @@ def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOption
         "options": asdict(options),
         "source": [file.path.name for file in checkpoint.files],
     }
-    return {"native": native, "report": json.loads(canonical_json(report))}
+    # The forms of the result change nothing in what is quantized.
+    key = {**report, "options": asdict(replace(options, formats=()))}
+    return {"native": native, "report": json.loads(canonical_json(report)), "key": key}
 
 
-def _beside_weights(checkpoint: Checkpoint, source: Path) -> dict[str, Path]:
-    """Files to copy: the index of the shards, and where a model folder was given, what loaders want of it."""
-    files = companions(source) if source.is_dir() else {}
-    if checkpoint.index:
-        files[checkpoint.index.name] = checkpoint.index
-    files.pop(REPORT_NAME, None)
-    return files
+def _check_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown or not formats:
+        raise UsageError(f"formats {list(formats)}: give some of {', '.join(FORMATS)}")
+    return formats
+
+
+def _folded_sqnr_db(tensors: tuple[TensorReport, ...], noise: float | None) -> float | None:
+    """Signal over what folding the sparse part into int8 has added; None where nothing was."""
+    signal = sum(tensor.quality[HALO].signal for tensor in tensors)
+    return round(10 * math.log10(signal / noise), 4) if signal and noise else None
 
 
 def _count(entry: TensorEntry) -> int:

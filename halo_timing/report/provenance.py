@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from halo_timing.costmap.model import CostMap
+from halo_timing.quantize.outputs import DEFAULT_FORMATS
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.report.result import MODEL_FOLDER, MacResult, Result
 from halo_timing.rtl import family
@@ -148,6 +149,9 @@ def _quantize(report: QuantizationReport) -> str:
         words.append("--no-scale-search")
     if options.get("baselines") is False:
         words.append("--no-baselines")
+    if "formats" in options and tuple(options["formats"]) != DEFAULT_FORMATS:
+        for name in options["formats"]:
+            words += ["--format", name]
     for name in ("include", "exclude"):
         for pattern in options.get(name, ()):
             words += [f"--{name}", pattern]
