@@ -383,6 +383,45 @@ def test_cells_are_chosen_by_rule_and_named_ones_win(tmp_path: Path) -> None:
         choose_cells(library, CellValues(flip_flop="NONE"))
 
 
+def test_pads_power_cells_and_delay_cells_are_barred_by_rule(tmp_path: Path) -> None:
+    def slow(name: str, extra: str = "", area: float = 2, also_heavy: bool = True) -> str:
+        # Values of one input slew are in one string: lightest load first.
+        heavy = "0.09" if also_heavy else "0.03"
+        text = gate(name, "A", "A", extra, area)
+        return text.replace("0.01, 0.02, 0.03", f"0.03, 0.06, {heavy}").replace(
+            "0.02, 0.03, 0.05", "0.06, 0.09, 0.15"
+        )
+
+    cells = [
+        slow("DELAY"), slow("SMALL", area=0.5), slow("CLOCK", also_heavy=False),
+        gate("SHIFT", "A", "A", "is_level_shifter : true;"),
+        gate("PLAIN", "A", "A", "is_level_shifter : false;"),
+        gate("KEEP", "A", "A", 'retention_cell : "x";'),
+        gate("PAD", "A", "A").replace("capacitance : 0.002;", "capacitance : 0.002; is_pad : true;"),
+        gate("OLD", "A", "A", "dont_use : true;"),
+    ]  # fmt: skip
+    path = tmp_path / "x.lib"
+    path.write_text(liberty(CELLS + "".join(cells)))
+    library = read_library([path])
+    bars = choose_cells(library, CellValues()).bars
+    assert {name: reason.split(" (")[0] for name, reason in bars.items()} == {
+        "DELAY": "delay cell",
+        "KEEP": "special purpose: retention cell",
+        "OLD": "barred by the library",
+        "PAD": "special purpose: pad",
+        "SHIFT": "special purpose: level shifter",
+    }
+    lifted = choose_cells(library, CellValues(dont_use=["SMALL", "PAD"], use=["DEL*", "OLD", "PAD"]))
+    assert lifted.dont_use == ("KEEP", "PAD", "SHIFT", "SMALL")
+
+
+@pytest.mark.parametrize("name", ["osu018", "osu035", "osu050", "nangate45"])
+def test_no_logic_of_real_libraries_is_barred_by_rule(name: str) -> None:
+    pdk = load_pdk(name, install=True)
+    by_rule = {cell for cell, reason in pdk.cells().bars.items() if "dont_use" not in reason}
+    assert by_rule == ({"PADINC", "PADINOUT", "PADOUT"} if name in ("osu035", "osu050") else set())
+
+
 # --- checking -------------------------------------------------------------------------------------------
 
 

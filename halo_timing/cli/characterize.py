@@ -12,8 +12,11 @@ from rich.table import Table
 
 from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
+from halo_timing.corner_index import INDEX_FILE, read_index
+from halo_timing.run.corners import characterize_corners, choose_corners
 from halo_timing.run.session import characterize as make_tables
 from halo_timing.run.session import open_session
+from halo_timing.study import SIZES, fast_class_ps
 from halo_timing.tables import Tables
 
 
@@ -21,15 +24,27 @@ from halo_timing.tables import Tables
 @mac_options
 @click.option("--pdk", default="nangate45", show_default=True)
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
+@click.option("--corners", metavar="all|NAME,…", help="Further corners to time the same netlist at.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
-def characterize(pdk: str, corner: str | None, out: Path, jobs: int | None, **options: Any) -> None:
-    """Map a MAC, prove the netlist, and bound the period of every weight value."""
+def characterize(
+    pdk: str, corner: str | None, corners: str | None, out: Path, jobs: int | None, **options: Any
+) -> None:
+    """Map a MAC, prove the netlist, and bound the period of every weight value.
+
+    With --corners the netlist that was mapped at one corner is timed at others too, and their tables are put
+    side by side: OUT is the first corner, OUT/corners/NAME each further one, and OUT/corners.json lists them.
+    """
     chosen = chosen_mac(options)
     with TerminalReporter() as reporter:
         session = open_session(pdk, corner, reporter, jobs=jobs or default_jobs(), install=False)
-        make_tables(session, chosen, out)
+        if corners is None:
+            make_tables(session, chosen, out)
+        else:
+            characterize_corners(session, choose_corners(session.pdk, corners), chosen, out)
     _show(Tables.load(out), out)
+    if corners is not None:
+        _show_corners(out)
 
 
 def _show(tables: Tables, out: Path) -> None:
@@ -50,3 +65,22 @@ def _show(tables: Tables, out: Path) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"One row a weight: {out / 'weights.csv'}", markup=False, soft_wrap=True)
+
+
+def _show_corners(out: Path) -> None:
+    table = Table(box=SIMPLE_HEAD, title="The same netlist at each corner", title_justify="left")
+    table.add_column("corner", no_wrap=True)
+    sizes = [heading for size in SIZES for heading in (f"fastest {size}, ps", "ratio")]
+    for heading in ("V", "C", "slowest, ps", *sizes):
+        table.add_column(heading, justify="right")
+    for entry in read_index(out):
+        tables = Tables.load(out / entry.folder)
+        worst_ps = float(tables.period_ps.max())
+        fast_ps = [fast_class_ps(tables.values, tables.period_ps, size) for size in SIZES]
+        figures = [text for fast in fast_ps for text in (f"{fast:.0f}", f"{worst_ps / fast:.2f}")]
+        table.add_row(
+            entry.corner, f"{entry.vdd_v:g}", f"{entry.temperature_c:g}", f"{worst_ps:.0f}", *figures
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Where each is: {out / INDEX_FILE}", markup=False, soft_wrap=True)

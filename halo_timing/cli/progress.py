@@ -13,6 +13,7 @@ from halo_timing.run.steps import Record
 
 _WORDS = {
     "netlist": "synthesise, choose a recipe, prove equal to the RTL",
+    "mapped": "take the same netlist",
     "tables": "bound every weight",
     "costmap": "find levels and codebooks",
     "model": "quantize the model",

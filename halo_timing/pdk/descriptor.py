@@ -119,9 +119,10 @@ class ConstraintValues(_Strict):
 
 
 class CellValues(_Strict):
-    """Cells that replace the automatically chosen ones, and patterns of cells never to use."""
+    """Cells that replace those chosen by rule, and patterns of cells to bar or to use all the same."""
 
     dont_use: list[str] = []
+    use: list[str] = []
     flip_flop: str | None = None
     buffer: str | None = None
     inverter: str | None = None

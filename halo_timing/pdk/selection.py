@@ -5,15 +5,15 @@ Chosen by rule, so that a library never seen before needs no editing; a descript
 
 from __future__ import annotations
 
-import fnmatch
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from halo_timing.errors import PdkError
+from halo_timing.pdk.bars import find_bars
 from halo_timing.pdk.descriptor import CellValues, ConstraintValues
 from halo_timing.pdk.library import Cell, Library, Table, TimingArc
 
@@ -42,8 +42,8 @@ class ChosenCells:
         The smallest of each; the buffer drives the inputs in synthesis.
     tie_low, tie_high : TieCell or None
         Constants; None where the library has no such cell.
-    dont_use : tuple of str
-        Cells that synthesis must not use, by the library's attributes and the descriptor's patterns.
+    bars : mapping of str to str
+        Cells that synthesis must not use, and why, in the order of the names.
     """
 
     flip_flop: str
@@ -51,7 +51,12 @@ class ChosenCells:
     inverter: str
     tie_low: TieCell | None
     tie_high: TieCell | None
-    dont_use: tuple[str, ...]
+    bars: Mapping[str, str]
+
+    @property
+    def dont_use(self) -> tuple[str, ...]:
+        """Names of the cells that synthesis must not use."""
+        return tuple(self.bars)
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,8 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
     PdkError
         If the library has no usable flip-flop, buffer or inverter, or a named cell does not fit its role.
     """
-    barred = tuple(
-        sorted(
-            name
-            for name, cell in library.cells.items()
-            if cell.dont_use or any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted.dont_use)
-        )
-    )
-    usable = [cell for name, cell in library.cells.items() if name not in set(barred)]
+    bars = find_bars(library, wanted)
+    usable = [cell for name, cell in library.cells.items() if name not in bars]
 
     def pick(
         named: str | None, fits: Callable[[Cell], bool], what: str, among: Iterable[Cell] = usable
@@ -130,11 +129,11 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
 
     return ChosenCells(
         flip_flop=need(wanted.flip_flop, _is_d_flip_flop, "rising-edge D flip-flop"),
-        buffer=need(wanted.buffer, lambda cell: _is_one_input(cell, _IDENTITY), "buffer"),
-        inverter=need(wanted.inverter, lambda cell: _is_one_input(cell, _INVERSION), "inverter"),
+        buffer=need(wanted.buffer, lambda cell: cell.is_buffer, "buffer"),
+        inverter=need(wanted.inverter, lambda cell: cell.is_inverter, "inverter"),
         tie_low=tie(wanted.tie_low, 0),
         tie_high=tie(wanted.tie_high, 1),
-        dont_use=barred,
+        bars=bars,
     )
 
 
@@ -173,7 +172,6 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
 
 
 _IDENTITY = 0b10
-_INVERSION = 0b01
 
 
 def _preference(cell: Cell) -> tuple[int, float, str]:
@@ -187,17 +185,6 @@ def _edge_tables(arc: TimingArc) -> _EdgeTables | None:
     if arc.cell_rise and arc.cell_fall and arc.rise_transition and arc.fall_transition:
         return _EdgeTables(arc.cell_rise, arc.cell_fall, arc.rise_transition, arc.fall_transition)
     return None
-
-
-def _is_one_input(cell: Cell, truth_table: int) -> bool:
-    return (
-        cell.is_combinational
-        and len(cell.inputs) == len(cell.outputs) == 1
-        and (function := cell.outputs[0].function) is not None
-        and function.inputs == (cell.inputs[0].name,)
-        and function.truth_table == truth_table
-        and any(_edge_tables(arc) for arc in cell.outputs[0].arcs)
-    )
 
 
 def _is_d_flip_flop(cell: Cell) -> bool:

@@ -86,13 +86,19 @@ def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int,
 def characterize(session: Session, mac: Mac, folder: Path, *, label: str = "") -> list[Record]:
     """Make netlist and tables of one MAC in `folder`; `label` goes before the steps' names."""
     netlist = make_netlist(session, mac, folder, label=label)
-    tables = session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)
-    return [netlist, tables]
+    return [netlist, *make_tables(session, mac, netlist, folder, label=label)]
 
 
 def make_netlist(session: Session, mac: Mac, folder: Path, *, label: str = "") -> Record:
     """Map one MAC into `folder` and prove the netlist."""
     return session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
+
+
+def make_tables(
+    session: Session, mac: Mac, netlist: Record, folder: Path, *, label: str = ""
+) -> list[Record]:
+    """Make what is measured of the netlist that is in `folder`, at the session's corner."""
+    return [session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)]
 
 
 def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
