@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.errors import UsageError
+from halo_timing.files import sha256_file
 
 
 def read_texts(paths: Sequence[Path]) -> str:
@@ -68,3 +69,8 @@ def cut_windows(tokens: NDArray[np.int64], window: int, count: int | None = None
         )
     windows = tokens[: there * window].reshape(there, window)
     return windows if count is None else windows[np.arange(count) * there // count]
+
+
+def describe_texts(paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Name and SHA-256 of each file, for a result's provenance."""
+    return [{"name": path.name, "sha256": sha256_file(path)} for path in paths]

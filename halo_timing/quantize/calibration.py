@@ -108,8 +108,8 @@ class CalibrationFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Weights that it knows."""
-        return tuple(self.description["inputs"])
+        """Weights that it knows, sorted."""
+        return tuple(sorted(self.description["inputs"]))
 
     def layer(self, name: str) -> LayerStatistics:
         """Statistics of the layer with this weight.
