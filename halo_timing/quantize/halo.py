@@ -18,11 +18,11 @@ from halo_timing.quantize.estimator import Quantizer, Statistics, Weighing, chec
 from halo_timing.quantize.feedback import DAMPING, CodeSpace, factor_hessian
 from halo_timing.quantize.outliers import (
     SparsePart,
+    errors_without_largest,
     find_outliers,
     find_published,
     largest_positions,
     quantize_sparse,
-    rounding_errors,
 )
 from halo_timing.quantize.precision import compact_scales, store_scales, sum_of_squares
 from halo_timing.quantize.scales import fit_scales, group_errors, group_weights, round_groups
@@ -225,10 +225,12 @@ class HaloQuantizer(Quantizer):
                     raise UsageError("a salient share needs a calibration with Fisher diagonals")
                 return find_published(weight, self.outlier_sigma, fisher, self.salient_share)
             return find_outliers(weight, self.outlier_sigma)
-        errors = rounding_errors(weight, self._books[self.levels_[0]], self._tile[1], weighing)
+        share = self.sparse_share or 0.0
+        book = self._books[self.levels_[0]]
+        errors = errors_without_largest(weight, book, self._tile[1], weighing, share)
         if self.sparse_threshold is not None:
             return np.flatnonzero(errors > np.float32(self.sparse_threshold / weighing.unit))
-        return largest_positions(errors, self.sparse_share or 0.0)
+        return largest_positions(errors, share)
 
     def _measure_levels(self, groups: NDArray[np.float32], weighing: Weighing) -> list[NDArray[np.float32]]:
         """Best scales at each level in use; the errors of all tiles go into `errors_`."""

@@ -79,7 +79,11 @@ def find_published(
 
 
 def rounding_errors(
-    weight: NDArray[np.float32], book: Codebook, width: int, weighing: Weighing
+    weight: NDArray[np.float32],
+    book: Codebook,
+    width: int,
+    weighing: Weighing,
+    apart: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Squared error of each weight, times its importance, when rounded plainly under the best scales.
 
@@ -93,6 +97,8 @@ def rounding_errors(
         Inputs that share a scale.
     weighing
         Importance of errors.
+    apart
+        Flat positions of weights that the scales need not fit; what they would lose is told all the same.
 
     Returns
     -------
@@ -101,7 +107,12 @@ def rounding_errors(
     """
     groups = group_weights(weight, width)
     inputs = None if weighing.inputs is None else group_weights(weighing.inputs, width)
-    scales = fit_scales(groups, book, inputs)
+    fitted = groups
+    if apart is not None and len(apart):
+        dense = weight.copy()
+        dense.ravel()[apart] = 0
+        fitted = group_weights(dense, width)
+    scales = fit_scales(fitted, book, inputs)
     result = np.empty(weight.shape, np.float32)
 
     def measure(rows: slice) -> None:
@@ -118,6 +129,25 @@ def rounding_errors(
 
     for_row_chunks(len(weight), weight.shape[1], measure)
     return result
+
+
+def errors_without_largest(
+    weight: NDArray[np.float32], book: Codebook, width: int, weighing: Weighing, share: float
+) -> NDArray[np.float32]:
+    """:func:`rounding_errors` under scales that need not fit the largest weights.
+
+    Which weights to keep apart and which scales to use for the others depend on each other: under scales that
+    are stretched to fit the outliers, it is not the outliers that make the errors. So the scales are fitted
+    without the largest weights, and the errors then say which weights are best kept apart.
+
+    Parameters
+    ----------
+    weight, book, width, weighing
+        As for :func:`rounding_errors`.
+    share
+        Share of the weights, by magnitude, that the scales need not fit.
+    """
+    return rounding_errors(weight, book, width, weighing, largest_positions(np.abs(weight), share))
 
 
 def largest_positions(values: NDArray[np.floating], share: float) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from halo_timing.quantize.allocation import allocate_tiles
 from halo_timing.quantize.calibration import LayerStatistics
 from halo_timing.quantize.estimator import Weighing, check_tile, check_weight
 from halo_timing.quantize.halo import HaloQuantizer, level_codebooks, usable_levels
-from halo_timing.quantize.outliers import rounding_errors
+from halo_timing.quantize.outliers import errors_without_largest
 from halo_timing.quantize.tensor import tile_grid, tile_sizes
 
 #: Called with what is being done, tensors done, and all tensors of all passes.
@@ -105,7 +105,10 @@ def plan_model(
             tell(0, index)
             weight = check_weight(read(name))
             weighing = Weighing.of(statistics(name), (weight.shape[0], weight.shape[1]))
-            counts += _count(rounding_errors(weight, books[levels[0]], tile[1], weighing), weighing.unit)
+            errors_of_weights = errors_without_largest(
+                weight, books[levels[0]], tile[1], weighing, quantizer.sparse_share
+            )
+            counts += _count(errors_of_weights, weighing.unit)
         threshold = _threshold(counts, quantizer.sparse_share)
     parameters = {**quantizer.get_params(), "plain": True, "fast_share": 0.0, "noise_budget": None}
     parameters |= {"sparse_threshold": threshold, "tile_levels": None}
