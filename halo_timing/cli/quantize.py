@@ -122,7 +122,7 @@ def quantize(
     """Quantize the model SOURCE to the codebooks of a cost map.
 
     SOURCE is a safetensors or GGUF file, a Hugging Face folder (sharded or not), or the name of a model that
-    is fetched: minilm.
+    is fetched: minilm, smollm2.
     """
     console = Console(highlight=False)
     notices = Console(stderr=True, highlight=False)

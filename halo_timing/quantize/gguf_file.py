@@ -253,7 +253,8 @@ def _unpack(path: Path, name: str, kind: str, block: NDArray[np.uint8]) -> NDArr
     from gguf import GGMLQuantizationType, dequantize
 
     try:
-        values: NDArray[np.float32] = dequantize(np.ascontiguousarray(block), GGMLQuantizationType[kind])
+        with np.errstate(all="ignore"):  # scales may be NaN; who takes the values looks for that
+            values: NDArray[np.float32] = dequantize(np.ascontiguousarray(block), GGMLQuantizationType[kind])
     except NotImplementedError as error:
         raise CheckpointError(
             f"{path}: tensor {name!r} is of type {kind}, which the package gguf cannot unpack; "
