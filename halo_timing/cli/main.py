@@ -20,7 +20,9 @@ _COMMANDS = {
     "testbench": "halo_timing.cli.testbench:testbench",
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
+    "calibrate": "halo_timing.cli.calibrate:calibrate",
     "quantize": "halo_timing.cli.quantize:quantize",
+    "evaluate": "halo_timing.cli.evaluate:evaluate",
     "report": "halo_timing.cli.report:report",
     "run": "halo_timing.cli.run:run",
 }

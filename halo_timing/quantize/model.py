@@ -254,11 +254,8 @@ def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOption
         for book, level in zip(books, cost_map.levels, strict=True)
     ]
     native = {"schema_version": SCHEMA_VERSION, "tile": list(check_tile(options.tile)), "levels": levels}
-    digest = hashlib.sha256()
-    for name, array in sorted(cost_map.to_arrays().items()):
-        digest.update(canonical_json([name, str(array.dtype), array.shape]).encode() + array.tobytes())
     report = {
-        "cost_map_sha256": digest.hexdigest(),
+        "cost_map_sha256": cost_map.digest,
         "levels": levels,
         "options": asdict(options),
         "source": [file.path.name for file in checkpoint.files],
