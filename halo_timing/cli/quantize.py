@@ -15,6 +15,7 @@ from rich.text import Text
 
 from halo_timing.costmap.model import CostMap
 from halo_timing.models import model_path
+from halo_timing.quantize.calibration import CalibrationFile
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS
 from halo_timing.quantize.quality import Quality
@@ -95,6 +96,21 @@ def _parse_levels(
     help="Measure plain INT8, INT4 and INT3 rounding beside it.  [default: baselines]",
 )
 @click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="File made by `halo-timing calibrate`: levels, scales and codes by the loss that it predicts.",
+)
+@click.option(
+    "--sparse-share",
+    type=float,
+    help="Instead of outliers, keep this share of the weights apart (such as 0.005), by the errors they make.",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="With a calibration, still round each weight to the nearest code: for comparison.",
+)
+@click.option(
     "--format",
     "formats",
     multiple=True,
@@ -117,6 +133,9 @@ def quantize(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     baselines: bool,
+    calibration: Path | None,
+    sparse_share: float | None,
+    plain: bool,
     formats: tuple[str, ...],
 ) -> None:
     """Quantize the model SOURCE to the codebooks of a cost map.
@@ -138,6 +157,8 @@ def quantize(
         include=include,
         exclude=exclude,
         baselines=baselines,
+        sparse_share=sparse_share,
+        plain=plain,
         formats=formats,
     )
     columns = (
@@ -155,6 +176,7 @@ def quantize(
             out,
             options,
             lambda name, done, total: bar.update(task, description=name, completed=done, total=total),
+            CalibrationFile.open(calibration) if calibration else None,
         )
     print_report(console, report)
     console.print(f"written to {out}", markup=False, soft_wrap=True)
