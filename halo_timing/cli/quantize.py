@@ -103,7 +103,7 @@ def _parse_levels(
 @click.option(
     "--sparse-share",
     type=float,
-    help="Instead of outliers, keep this share of the weights apart (such as 0.005), by the errors they make.",
+    help="Instead of outliers, keep apart this share of the weights, by the errors that they make.",
 )
 @click.option(
     "--plain",
