@@ -6,11 +6,12 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study test lint setup setup-test tools clean
+.PHONY: help demo study quality test lint setup setup-test tools clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
 	@echo "make study  set up, then characterise every MAC of the family on Nangate45 (results/study)"
+	@echo "make quality set up, then measure every way of quantizing SmolLM2-135M (results/quality, an hour)"
 	@echo "make test   set up, then run linters, type checks and tests"
 	@echo "make lint   linters and type checks only"
 	@echo "make clean  remove the virtual environment and the demo's results"
@@ -26,6 +27,13 @@ study: setup
 
 test: setup-test lint
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q --cov --cov-report=term
+
+quality: setup-test
+	$(BIN)/halo-timing pdk install nangate45
+	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
+	sh scripts/texts.sh results/quality/text
+	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/study/array \
+	  --costmap one_digit=results/study/one_digit
 
 lint: setup-test
 	$(BIN)/ruff check .

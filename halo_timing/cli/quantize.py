@@ -15,6 +15,8 @@ from rich.text import Text
 
 from halo_timing.costmap.model import CostMap
 from halo_timing.models import model_path
+from halo_timing.quantize.calibration import CalibrationFile
+from halo_timing.quantize.halo import SPARSE_SHARE
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS
 from halo_timing.quantize.quality import Quality
@@ -86,6 +88,23 @@ def _parse_levels(
     help="Search each scale for the least error, or take absmax.  [default: search]",
 )
 @click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Result of `halo-timing calibrate`: shares then hold for the whole model, and codes are rounded "
+    "with error feedback.",
+)
+@click.option(
+    "--sparse-share",
+    type=float,
+    help="Instead of outliers, keep apart this share of the weights, by the error they would make.  "
+    "[default: 0.005 with a calibration]",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="With a calibration, round to the nearest codes all the same, for comparison.",
+)
+@click.option(
     "--include", multiple=True, metavar="PATTERN", help="Quantize tensors of this name too (* and ? work)."
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out tensors of this name.")
@@ -114,6 +133,9 @@ def quantize(
     noise_budget: float | None,
     outlier_sigma: float,
     scale_search: bool,
+    calibration: Path | None,
+    sparse_share: float | None,
+    plain: bool,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     baselines: bool,
@@ -128,6 +150,7 @@ def quantize(
     notices = Console(stderr=True, highlight=False)
     cost_map = CostMap.load(costmap / "costmap.safetensors" if costmap.is_dir() else costmap)
     model = model_path(source, lambda text: notices.print(text, markup=False))
+    statistics = None if calibration is None else CalibrationFile.open(calibration)
     options = QuantizeOptions(
         tile=tile,
         levels=levels,
@@ -135,6 +158,8 @@ def quantize(
         noise_budget=noise_budget,
         outlier_sigma=outlier_sigma or None,
         scale_search=scale_search,
+        sparse_share=SPARSE_SHARE if sparse_share is None and statistics is not None else sparse_share,
+        plain=plain,
         include=include,
         exclude=exclude,
         baselines=baselines,
@@ -155,6 +180,7 @@ def quantize(
             out,
             options,
             lambda name, done, total: bar.update(task, description=name, completed=done, total=total),
+            statistics,
         )
     print_report(console, report)
     console.print(f"written to {out}", markup=False, soft_wrap=True)

@@ -16,15 +16,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CheckpointError, UsageError
-from halo_timing.files import canonical_json
+from halo_timing.files import canonical_json, sha256_file
+from halo_timing.quantize.calibration import CalibrationFile
 from halo_timing.quantize.checkpoint import Checkpoint, WeightFile
 from halo_timing.quantize.estimator import check_tile, check_weight
 from halo_timing.quantize.halo import HaloQuantizer, level_codebooks
 from halo_timing.quantize.layout import is_transposed, read_config
 from halo_timing.quantize.native import SCHEMA_VERSION, part_quality, write_part
 from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS, Outputs, check_int8_form
+from halo_timing.quantize.plan import Plan, plan_model
 from halo_timing.quantize.quality import Quality, measure_baselines
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.quantize.result_folder import put_in_place, working_folder
@@ -55,6 +60,9 @@ class QuantizeOptions:
     noise_budget: float | None = None
     outlier_sigma: float | None = 3.0
     scale_search: bool = True
+    sparse_share: float | None = None
+    plain: bool = False
+    sweeps: int = 2
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     baselines: bool = True
@@ -70,6 +78,9 @@ class QuantizeOptions:
             noise_budget=self.noise_budget,
             outlier_sigma=self.outlier_sigma,
             scale_search=self.scale_search,
+            sparse_share=self.sparse_share,
+            plain=self.plain,
+            sweeps=self.sweeps,
         )
 
 
@@ -79,6 +90,7 @@ def quantize_checkpoint(
     out: Path,
     options: QuantizeOptions | None = None,
     progress: Progress | None = None,
+    calibration: CalibrationFile | None = None,
 ) -> QuantizationReport:
     """Quantize a checkpoint into a folder.
 
@@ -94,6 +106,9 @@ def quantize_checkpoint(
         None: the defaults.
     progress
         Told before each tensor, as files are written, and at the end.
+    calibration
+        Statistics of the model's layers. With them, shares hold for the model as a whole, and codes are
+        rounded with error feedback.
 
     Returns
     -------
@@ -103,7 +118,8 @@ def quantize_checkpoint(
     Raises
     ------
     CheckpointError
-        If the source is damaged, or holds NaN, infinities, or nothing to quantize.
+        If the source is damaged, or holds NaN, infinities, or nothing to quantize, or if the calibration
+        does not know one of its tensors.
     CostMapError
         If the cost map is for other operands than signed ones of at most 8 bits.
     UsageError
@@ -114,7 +130,7 @@ def quantize_checkpoint(
     quantizer.check_params()
     formats = _check_formats(options.formats)
     checkpoint = Checkpoint.open(source)
-    description = _describe(checkpoint, cost_map, options)
+    description = _describe(checkpoint, cost_map, options, calibration)
     chosen, left_out = _select(checkpoint, options)
     config = read_config(checkpoint.path.parent)
     transposed = frozenset(entry.name for file, entry in chosen if is_transposed(file, entry, config))
@@ -122,12 +138,17 @@ def quantize_checkpoint(
         check_int8_form(checkpoint, source, [entry for _, entry in chosen], transposed)
     with working_folder(out, checkpoint.path.parent) as work:
         meter = _Meter(checkpoint, chosen, formats, progress)
+        plan = None
+        if calibration is not None:
+            plan = _plan(chosen, transposed, quantizer, calibration, meter)
         parts: dict[str, TensorFile] = {}
         for index, (file, entry) in enumerate(chosen):
             meter.at(entry.name)
             path = work / f"{index:06d}.safetensors"
             flip = entry.name in transposed
-            parts[entry.name] = _quantize_tensor(file, entry, flip, quantizer, options, description, path)
+            parts[entry.name] = _quantize_tensor(
+                file, entry, flip, quantizer, options, description, path, calibration, plan
+            )
             meter.advance(_count(entry))
         meter.at("writing")
         outputs = Outputs(checkpoint, source, parts, transposed, work, meter.written)
@@ -201,11 +222,15 @@ def _quantize_tensor(
     options: QuantizeOptions,
     description: Mapping[str, Any],
     path: Path,
+    calibration: CalibrationFile | None,
+    plan: Plan | None,
 ) -> TensorFile:
     """Quantize one tensor into a part, or take the part that an interrupted run has left."""
-    digest = hashlib.blake2b(
-        canonical_json([description["key"], entry.name, entry.dtype, entry.shape, transposed]).encode()
-    )
+    about = [description["key"], entry.name, entry.dtype, entry.shape, transposed]
+    if plan is not None:
+        about.append(plan.key(entry.name))
+        quantizer = plan.quantizer(entry.name)
+    digest = hashlib.blake2b(canonical_json(about).encode())
     for block in file.chunks(entry.name):
         digest.update(block)
     key = digest.hexdigest()
@@ -213,12 +238,8 @@ def _quantize_tensor(
         part = TensorFile.open(path)
         if part.metadata.get("key") == key:
             return part
-    try:
-        stored = file.read_float32(entry.name)
-        weight = check_weight(stored.T if transposed else stored)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
-    quantized = quantizer.fit_quantize(weight)
+    weight = _read(file, entry, transposed)
+    quantized = quantizer.fit_quantize(weight, calibration and calibration.layer(entry.name))
     quality = {HALO: Quality.of(quantized, weight)}
     if options.baselines:
         quality |= measure_baselines(weight, check_tile(options.tile)[1])
@@ -226,6 +247,33 @@ def _quantize_tensor(
     facts = {"key": key, "quality": json.dumps(sums)}
     write_part(path, entry.name, quantized, description["native"], facts)
     return TensorFile.open(path)
+
+
+def _read(file: WeightFile, entry: TensorEntry, transposed: bool) -> NDArray[np.float32]:
+    """Weight of a tensor, shape ``(out, in)``."""
+    try:
+        stored = file.read_float32(entry.name)
+        return check_weight(stored.T if transposed else stored)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
+
+
+def _plan(
+    chosen: list[tuple[WeightFile, TensorEntry]],
+    transposed: frozenset[str],
+    quantizer: HaloQuantizer,
+    calibration: CalibrationFile,
+    meter: _Meter,
+) -> Plan:
+    """Choose levels for all tensors at once."""
+    where = {entry.name: (file, entry) for file, entry in chosen}
+    return plan_model(
+        list(where),
+        lambda name: _read(*where[name], name in transposed),
+        quantizer,
+        calibration.layer,
+        lambda name, _done, _total: meter.at(f"choosing levels: {name}"),
+    )
 
 
 def _select(
@@ -246,7 +294,12 @@ def _select(
     return chosen, tuple(left_out)
 
 
-def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOptions) -> dict[str, Any]:
+def _describe(
+    checkpoint: Checkpoint,
+    cost_map: CostMap,
+    options: QuantizeOptions,
+    calibration: CalibrationFile | None,
+) -> dict[str, Any]:
     """Describe what the result depends on apart from the weights, for the native file and the report."""
     books = level_codebooks(cost_map)
     levels = [
@@ -258,6 +311,7 @@ def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOption
         "cost_map_sha256": cost_map.digest,
         "levels": levels,
         "options": asdict(options),
+        "calibration_sha256": None if calibration is None else sha256_file(calibration.file.path),
         "source": [file.path.name for file in checkpoint.files],
     }
     # The forms of the result change nothing in what is quantized.
