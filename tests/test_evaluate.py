@@ -30,8 +30,24 @@ from halo_timing.evaluate.sequential import quantize_sequentially
 from halo_timing.evaluate.text import cut_windows, read_texts
 from halo_timing.quantize import CalibrationFile, GptqQuantizer, LayerStatistics
 from tests.quantize_maps import array_cost_map
+from tests.test_docs import assert_same_names, names_under, stored
 
-WORDS = "the array holds a weight while rows of codes move past it and sums go down each column".split()
+WORDS = [
+    "array",
+    "holds",
+    "weight",
+    "while",
+    "rows",
+    "of",
+    "codes",
+    "move",
+    "past",
+    "it",
+    "and",
+    "sums",
+    "go",
+    "down",
+]
 Q, K = (f"model.layers.0.self_attn.{kind}_proj.weight" for kind in "qk")
 DOWN = "model.layers.1.mlp.down_proj.weight"
 
@@ -303,8 +319,52 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     picture = ElementTree.fromstring((out / "pareto.svg").read_text())
     circles = picture.findall(".//{http://www.w3.org/2000/svg}circle")
     assert len(circles) == sum(name.startswith("array-") for name in names)
+    arrays, metadata = names_under("docs/formats.md", "Calibration")
+    real, about = stored(calibration)
+    assert_same_names(arrays, set(real), {"INPUT": r"[\\w.]+", "WEIGHT": r"[\\w.]+"})
+    assert_same_names(metadata, set(about))
+    keys, of_methods = names_under("docs/formats.md", "Evaluation")
+    assert keys == set(result)
+    assert of_methods == {key for row in rows.values() for key in row}
     assert run(*evaluate, "--method", "nothing") == 1
     assert "--method nothing: there is none" in capsys.readouterr().err
+
+
+def test_quantize_with_a_calibration(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    array_cost_map((32, 16, 1)).save(tmp_path / "array")
+    text, calibration = folder / "text.txt", tmp_path / "c.safetensors"
+    sizes = ("--windows", "6", "--window", "16")
+    assert run("calibrate", folder, "--text", text, "--out", calibration, *sizes) == 0
+    quantize = ("quantize", folder, "--costmap", tmp_path / "array", "--tile", "8")
+    assert run(*quantize, "--out", tmp_path / "free") == 0
+    assert run(*quantize, "--out", tmp_path / "known", "--calibration", calibration) == 0
+    assert run(*quantize, "--out", tmp_path / "again", "--calibration", calibration) == 0
+    native = {
+        name: (tmp_path / name / "native" / "model.safetensors").read_bytes() for name in ("known", "again")
+    }
+    assert native["known"] == native["again"]
+    report = json.loads((tmp_path / "known" / "quantization.json").read_text())
+    total = report["totals"]["HALO"]
+    assert 0.5 <= total["level_shares"][0] < 0.52
+    shares = {item["sums"]["HALO"]["level_weights"][0] for item in report["tensors"]}
+    assert len(shares) > 5, "the share holds for the model, not for each tensor"
+    assert 0.003 < total["sparse_share"] <= 0.005
+    windows = cut_windows(LanguageModel.load(folder).tokenize(read_texts([text])), 16, 8)
+    measure_reference(LanguageModel.load(folder), windows, tmp_path / "logits.npy")
+    divergence = {
+        name: measure(LanguageModel.load(tmp_path / name), windows, tmp_path / "logits.npy").mean_kl
+        for name in ("free", "known")
+    }
+    assert divergence["known"] < divergence["free"]
+    capsys.readouterr()
+    other = CalibrationFile.open(calibration)
+    assert run(*quantize, "--out", tmp_path / "bad", "--calibration", folder / "text.txt") == 1
+    assert "not a safetensors file" in capsys.readouterr().err
+    assert not (tmp_path / "bad").exists()
+    assert other.description["model"] == folder.name
+    assert other.description["texts"][0]["name"] == "text.txt"
 
 
 def test_texts(tmp_path: Path) -> None:

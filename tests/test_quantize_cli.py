@@ -96,6 +96,7 @@ def test_options_reach_the_quantizer(costmap: Path, work_dir: Path) -> None:
         "plain": False,
         "scale_search": False,
         "sparse_share": None,
+        "sweeps": 2,
         "tile": [16, 24],
     }
     assert report["totals"]["HALO"]["level_shares"] == [0, 0.25, 0.75]

@@ -97,7 +97,7 @@ def textbook_gptq(
     scales: NDArray[np.float32],
     apart_scales: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """GPTQ as its paper has it: Cholesky factor of the inverse, errors pushed on to the inputs that follow."""
+    """GPTQ as its paper has it: Cholesky factor of the inverse, errors pushed on to later inputs."""
     upper = np.linalg.cholesky(np.linalg.inv(hessian.astype(np.float64))).T
     left = weight.astype(np.float64).copy()
     codes = np.zeros(weight.shape, np.int64)

@@ -25,7 +25,9 @@ from halo_timing.models import model_path
     help="Text of the kind that the model is used on; plain or gzipped. May be given again.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the calibration.")
-@click.option("--windows", type=click.IntRange(1), default=24, show_default=True, help="Pieces of text to read.")
+@click.option(
+    "--windows", type=click.IntRange(1), default=24, show_default=True, help="Pieces of text to read."
+)
 @click.option("--window", type=click.IntRange(2), default=1024, show_default=True, help="Tokens in a piece.")
 @click.option(
     "--gradient-windows",
@@ -86,5 +88,7 @@ def calibrate(
             lambda what, done, total: tell(what, done / total),
         )
     Console(highlight=False).print(
-        f"{len(result.names)} layers on {pieces.size:,} tokens, written to {out}", markup=False, soft_wrap=True
+        f"{len(result.names)} layers on {pieces.size:,} tokens, written to {out}",
+        markup=False,
+        soft_wrap=True,
     )

@@ -37,8 +37,8 @@ from halo_timing.quantize.calibration import CalibrationFile
     "costmaps",
     multiple=True,
     metavar="[NAME=]PATH",
-    help="Cost map, or its folder, whose levels are to be used. May be given again; the name is that of the "
-    "folder by default.",
+    help="Cost map, or its folder, whose levels are to be used; named after the folder by default. "
+    "May be given again.",
 )
 @click.option("--calibration", type=click.Path(path_type=Path), help="Result of `halo-timing calibrate`.")
 @click.option(
@@ -48,7 +48,9 @@ from halo_timing.quantize.calibration import CalibrationFile
     help="Its text, for methods that calibrate block after block.",
 )
 @click.option("--method", "patterns", multiple=True, metavar="PATTERN", help="Rows wanted (* and ? work).")
-@click.option("--windows", type=click.IntRange(1), default=8, show_default=True, help="Pieces of text to predict.")
+@click.option(
+    "--windows", type=click.IntRange(1), default=8, show_default=True, help="Pieces of text to predict."
+)
 @click.option("--window", type=click.IntRange(2), default=1024, show_default=True, help="Tokens in a piece.")
 @click.option(
     "--activations",
@@ -73,9 +75,9 @@ def evaluate(
 ) -> None:
     """Measure on text what methods of quantization cost the language model MODEL.
 
-    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2. Each method is
-    measured on the same tokens. An interrupted evaluation goes on where it stopped, and further methods can be
-    added to a folder later.
+    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2. Each method
+    is measured on the same tokens. An interrupted evaluation goes on where it stopped, and further methods
+    can be added to a folder later.
     """
     console, notices = Console(highlight=False), Console(stderr=True, highlight=False)
     cost_maps = dict(map(_cost_map, costmaps))

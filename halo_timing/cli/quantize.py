@@ -16,6 +16,7 @@ from rich.text import Text
 from halo_timing.costmap.model import CostMap
 from halo_timing.models import model_path
 from halo_timing.quantize.calibration import CalibrationFile
+from halo_timing.quantize.halo import SPARSE_SHARE
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS
 from halo_timing.quantize.quality import Quality
@@ -87,6 +88,23 @@ def _parse_levels(
     help="Search each scale for the least error, or take absmax.  [default: search]",
 )
 @click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Result of `halo-timing calibrate`: shares then hold for the whole model, and codes are rounded "
+    "with error feedback.",
+)
+@click.option(
+    "--sparse-share",
+    type=float,
+    help="Instead of outliers, keep apart this share of the weights, by the error they would make.  "
+    "[default: 0.005 with a calibration]",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="With a calibration, round to the nearest codes all the same, for comparison.",
+)
+@click.option(
     "--include", multiple=True, metavar="PATTERN", help="Quantize tensors of this name too (* and ? work)."
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out tensors of this name.")
@@ -94,21 +112,6 @@ def _parse_levels(
     "--baselines/--no-baselines",
     default=True,
     help="Measure plain INT8, INT4 and INT3 rounding beside it.  [default: baselines]",
-)
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="File made by `halo-timing calibrate`: levels, scales and codes by the loss that it predicts.",
-)
-@click.option(
-    "--sparse-share",
-    type=float,
-    help="Instead of outliers, keep apart this share of the weights, by the errors that they make.",
-)
-@click.option(
-    "--plain",
-    is_flag=True,
-    help="With a calibration, still round each weight to the nearest code: for comparison.",
 )
 @click.option(
     "--format",
@@ -130,12 +133,12 @@ def quantize(
     noise_budget: float | None,
     outlier_sigma: float,
     scale_search: bool,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    baselines: bool,
     calibration: Path | None,
     sparse_share: float | None,
     plain: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    baselines: bool,
     formats: tuple[str, ...],
 ) -> None:
     """Quantize the model SOURCE to the codebooks of a cost map.
@@ -147,6 +150,7 @@ def quantize(
     notices = Console(stderr=True, highlight=False)
     cost_map = CostMap.load(costmap / "costmap.safetensors" if costmap.is_dir() else costmap)
     model = model_path(source, lambda text: notices.print(text, markup=False))
+    statistics = None if calibration is None else CalibrationFile.open(calibration)
     options = QuantizeOptions(
         tile=tile,
         levels=levels,
@@ -154,11 +158,11 @@ def quantize(
         noise_budget=noise_budget,
         outlier_sigma=outlier_sigma or None,
         scale_search=scale_search,
+        sparse_share=SPARSE_SHARE if sparse_share is None and statistics is not None else sparse_share,
+        plain=plain,
         include=include,
         exclude=exclude,
         baselines=baselines,
-        sparse_share=sparse_share,
-        plain=plain,
         formats=formats,
     )
     columns = (
@@ -176,7 +180,7 @@ def quantize(
             out,
             options,
             lambda name, done, total: bar.update(task, description=name, completed=done, total=total),
-            CalibrationFile.open(calibration) if calibration else None,
+            statistics,
         )
     print_report(console, report)
     console.print(f"written to {out}", markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ MODES = ("float", "dynamic", "static")
 
 
 def token_scales(inputs: torch.Tensor) -> torch.Tensor:
-    """Activation per code of each token: its largest magnitude over 127; the last axis is kept with size 1."""
+    """Activation per code of each token: its largest magnitude over 127; the last axis stays, with size 1."""
     largest = inputs.abs().amax(dim=-1, keepdim=True)
     return largest.clamp_(min=1e-30) / LARGEST_CODE
 

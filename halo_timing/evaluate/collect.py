@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +118,7 @@ def collect_calibration(
             windows,
             {name: inputs[name] for name in names},
             options,
-            lambda done, index=index: (
-                progress and progress("calibrating", index * len(windows) + done, len(passes) * len(windows))
-            ),
+            partial(_tell, progress, index * len(windows), len(passes) * len(windows)),
         )
         _write(path, sums, {"key": key})
     files = [TensorFile.open(path) for path in parts]
@@ -155,6 +154,11 @@ def shared_inputs(language_model: LanguageModel, window: NDArray[np.int64]) -> d
         with torch.no_grad():
             language_model.model(torch.from_numpy(window[None, :4]))
     return inputs
+
+
+def _tell(progress: Progress | None, before: int, total: int, done: int) -> None:
+    if progress:
+        progress("calibrating", before + done, total)
 
 
 def _plan_passes(
@@ -193,7 +197,7 @@ def _run_pass(
         if index < options.gradient_windows:
             with sums.watching(backward=True), _differentiable_embeddings(model):
                 logits = model(tokens, use_cache=False).logits[0]
-                # The sum of the losses: the gradient of each token's own loss does not shrink with the window.
+                # The sum of the losses: the gradient of a token's loss does not shrink with the window.
                 torch.nn.functional.cross_entropy(logits[:-1], tokens[0, 1:], reduction="sum").backward()
         else:
             with sums.watching(backward=False), torch.no_grad():
@@ -233,7 +237,7 @@ class _Sums:
             yield
 
     def means(self, tokens: int, gradient_tokens: int) -> dict[str, NDArray[Any]]:
-        """Sums divided by the tokens they were taken over; histograms and maxima as they are."""
+        """Divide sums by the tokens they were taken over; histograms and maxima stay as they are."""
         result = {}
         for key, total in self._arrays.items():
             kind = key.rpartition(".")[2]
@@ -253,7 +257,8 @@ class _Sums:
             if self._inputs[name] == name:
                 self._add_inputs(name, inputs)
             if backward:
-                output.register_hook(lambda gradient: self._add_gradient(name, inputs, gradient))
+                add = partial(self._add_gradient, name, inputs)
+                output.register_hook(add)  # type: ignore[no-untyped-call]
 
         return hook
 

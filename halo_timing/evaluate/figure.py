@@ -14,7 +14,8 @@ _WIDTH, _HEIGHT, _LEFT, _TOP = 540, 330, 70, 30
 # Validated for colour-blind readers; one a cost map, in the order of the maps.
 _COLOURS = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#8c510a", "#525252")
 
-_TEMPLATE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 420" font-family="sans-serif" font-size="11">
+_TEMPLATE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 420" font-family="sans-serif"
+ font-size="11">
 <title>Loss against predicted time</title>
 <rect width="640" height="420" fill="#fff"/>
 <text x="{{ left }}" y="18" font-size="13">Added NLL against mean clock period, {{ model }}</text>
@@ -25,12 +26,15 @@ _TEMPLATE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 420" fon
 <path d="M{{ left }} {{ at | round(2) }}h{{ width }}" stroke="#ddd"/>
 <text x="{{ left - 6 }}" y="{{ (at + 4) | round(2) }}" text-anchor="end">{{ tick.text }}</text>
 {% endfor %}
-<text x="{{ left + width / 2 }}" y="{{ top + height + 36 }}" text-anchor="middle">mean clock period of a weight, ps</text>
-<text transform="translate(18 {{ top + height / 2 }}) rotate(-90)" text-anchor="middle">added NLL, nats per token</text>
+<text x="{{ left + width / 2 }}" y="{{ top + height + 36 }}"
+ text-anchor="middle">mean clock period of a weight, ps</text>
+<text transform="translate(18 {{ top + height / 2 }}) rotate(-90)"
+ text-anchor="middle">added NLL, nats per token</text>
 {% for front in fronts %}
 <path d="{{ front.path }}" fill="none" stroke="{{ front.colour }}" stroke-width="1.5"/>
 {% endfor %}{% for point in points %}
-<circle cx="{{ point.x }}" cy="{{ point.y }}" r="4" fill="{{ point.fill }}" stroke="{{ point.colour }}" stroke-width="1.5"><title>{{ point.title }}</title></circle>
+<circle cx="{{ point.x }}" cy="{{ point.y }}" r="4" fill="{{ point.fill }}" stroke="{{ point.colour }}"
+ stroke-width="1.5"><title>{{ point.title }}</title></circle>
 <text x="{{ point.x + 7 }}" y="{{ point.y + 4 }}" fill="{{ point.colour }}">{{ point.label }}</text>
 {% endfor %}{% if not points %}
 <text x="{{ left + 20 }}" y="{{ top + 40 }}">no method with a cost map has been measured yet</text>

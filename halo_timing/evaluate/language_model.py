@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,13 +71,18 @@ class LanguageModel:
         transformers.utils.logging.disable_progress_bar()
         folder, options = _source(path)
         try:
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, **options
-            )
+            # The reader of GGUF draws a bar of its own.
+            with contextlib.redirect_stderr(io.StringIO()):
+                model = transformers.AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=torch.float32, local_files_only=True, **options
+                )
         except Exception as error:  # the libraries below raise whatever their reader of the day raises
             raise CheckpointError(f"{path}: transformers cannot load it ({_first_line(error)})") from error
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **options)
+            with contextlib.redirect_stderr(io.StringIO()):
+                tokenizer = transformers.AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, **options
+                )
         except Exception:  # only needed where text is given
             tokenizer = None
         return cls.wrap(model, tokenizer, path.name, include, exclude)
@@ -123,7 +130,7 @@ class LanguageModel:
         return np.asarray(tokens, np.int64)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of the weights of :attr:`linears`."""
+        """Copy the weights of :attr:`linears`."""
         return {name: module.weight.detach().numpy().copy() for name, module in self.linears.items()}
 
     def set_weight(self, name: str, weight: NDArray[np.float32]) -> None:

@@ -88,12 +88,15 @@ def quantize_model(
     def judge(name: str, quantized: QuantizedTensor) -> None:
         hessian = held_out.layer(name).hessian
         results[name] = LayerResult(
-            Quality.of(quantized, weights[name]), _output_error(weights[name], quantized.dequantize(), hessian)
+            Quality.of(quantized, weights[name]),
+            _output_error(weights[name], quantized.dequantize(), hessian),
         )
 
     if method.sequential:
         if windows is None:
-            raise UsageError(f"{method.name} needs the text of the calibration: name it with --calibration-text")
+            raise UsageError(
+                f"{method.name} needs the text of the calibration: name it with --calibration-text"
+            )
         blockwise = quantize_sequentially(
             language_model,
             windows,
@@ -139,8 +142,8 @@ def _output_error(
 def mean_period_ps(shares: tuple[float, ...], cost_map: CostMap, sparse_share: float) -> float:
     """Clock periods per weight of a layer that runs level by level.
 
-    Each weight takes one cycle of its tile's level, and each weight of the sparse part one more of the slowest
-    level, at which the sparse part runs.
+    Each weight takes one cycle of its tile's level, and each weight of the sparse part one more of the
+    slowest level, at which the sparse part runs.
 
     Parameters
     ----------
@@ -156,7 +159,7 @@ def mean_period_ps(shares: tuple[float, ...], cost_map: CostMap, sparse_share: f
     return dense + sparse_share * periods[-1]
 
 
-def summarise(results: Mapping[str, LayerResult], method: Method, cost_map: CostMap | None) -> dict[str, Any]:
+def summarise(results: Mapping[str, LayerResult], method: Method) -> dict[str, Any]:
     """Figures of a method over all layers; JSON."""
     if not results:
         return {}
@@ -166,7 +169,9 @@ def summarise(results: Mapping[str, LayerResult], method: Method, cost_map: Cost
     errors = [result.output_error for result in results.values() if result.output_error is not None]
     figures = total.figures()
     figures["output_error"] = math.fsum(errors) / len(errors) if errors else None
+    cost_map = method.levels
     if cost_map is not None:
+        figures["level_values"] = [level.codebook.tolist() for level in cost_map.levels[:-1]]
         figures["mean_period_ps"] = mean_period_ps(
             total.level_shares, cost_map, total.sparse_weights / total.weights
         )

@@ -1,8 +1,8 @@
 """An evaluation: every method on the same tokens, resumable method by method.
 
 The folder holds ``evaluation.json`` (what was done, and all figures), ``evaluation.md`` (the table),
-``pareto.svg`` (loss against predicted time), and under ``work`` what a later run of the same evaluation goes on
-from: one file a method, the reference's logits, and Hessians of the evaluated text for the output errors.
+``pareto.svg`` (loss against predicted time), and under ``work`` what a later run of the same evaluation goes
+on from: one file a method, the reference's logits, and Hessians of the evaluated text for the output errors.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def run_evaluation(
     common = _common(evaluation)
     key = sha256_json(common)
     reference, held_out = _prepare(evaluation, work, key, tell)
-    weights = evaluation.language_model.weights()
+    weights, count = evaluation.language_model.weights(), len(evaluation.windows)
     static = None
     if evaluation.activations == "static" and evaluation.calibration is not None:
         static = {name: evaluation.calibration.largest_input(name) / LARGEST_CODE for name in weights}
@@ -108,7 +109,6 @@ def run_evaluation(
         own_key = sha256_json([key, _describe(method)])
         if _read(path).get("key") == own_key:
             continue
-        cost_map = evaluation.cost_maps.get(method.cost_map)
         started = time.perf_counter()
         layers = quantize_model(
             evaluation.language_model,
@@ -117,17 +117,16 @@ def run_evaluation(
             evaluation.calibration,
             held_out,
             evaluation.calibration_windows,
-            lambda what, share, name=method.name: tell(f"{name}: {what}", share),
+            partial(_say, tell, method.name),
         )
         elapsed = time.perf_counter() - started
-        count = len(evaluation.windows)
         mode = "float" if method.float_inputs else evaluation.activations
         with quantized_inputs(evaluation.language_model, mode, static):
             likelihood = measure(
                 evaluation.language_model,
                 evaluation.windows,
                 work / "reference.npy",
-                lambda done, name=method.name: tell(f"{name}: predicting", done / count),
+                partial(_say_windows, tell, method.name, count),
             )
         row = {
             "key": own_key,
@@ -141,7 +140,7 @@ def run_evaluation(
             "kl": likelihood.mean_kl,
             "window_nll": list(likelihood.nll),
             "quantizing_s": round(elapsed, 2),
-            **summarise(layers, method, cost_map),
+            **summarise(layers, method),
         }
         write_json(path, row)
         _publish(common, key, reference, work, out, [method.name for method in methods])
@@ -150,10 +149,18 @@ def run_evaluation(
     return _publish(common, key, reference, work, out, [method.name for method in methods])
 
 
+def _say(tell: Progress, name: str, what: str, share: float) -> None:
+    tell(f"{name}: {what}", share)
+
+
+def _say_windows(tell: Progress, name: str, count: int, done: int) -> None:
+    tell(f"{name}: predicting", done / count)
+
+
 def _prepare(
-    evaluation: Evaluation, work: Path, key: str, tell: Callable[[str, float], None]
+    evaluation: Evaluation, work: Path, key: str, tell: Progress
 ) -> tuple[Likelihood, CalibrationFile]:
-    """Reference of the model as it came, and Hessians of the evaluated text."""
+    """Run the model as it came, and collect Hessians of the evaluated text."""
     count = len(evaluation.windows)
     path = work / "reference.json"
     found = _read(path)
@@ -162,7 +169,7 @@ def _prepare(
             evaluation.language_model,
             evaluation.windows,
             work / "reference.npy",
-            lambda done: tell("reference: predicting", done / count),
+            partial(_say_windows, tell, "reference", count),
         )
         found = {"key": key, "nll": list(likelihood.nll)}
         write_json(path, found)
@@ -211,7 +218,7 @@ def _common(evaluation: Evaluation) -> dict[str, Any]:
     digest = hashlib.blake2b(digest_size=32)
     for name, module in evaluation.language_model.linears.items():
         digest.update(name.encode())
-        digest.update(module.weight.detach().numpy())
+        digest.update(np.ascontiguousarray(module.weight.detach().numpy()).data)
     calibration = evaluation.calibration
     return {
         "schema_version": SCHEMA_VERSION,

@@ -1,13 +1,13 @@
 """Quantizing a model block by block, each calibrated on what the quantized blocks before it give.
 
-One block of the model (a decoder layer) is looked at at a time, so that its Hessians are those of the inputs it
-will really have. Memory holds the hidden states of all windows and the Hessians of one block.
+One block of the model (a decoder layer) is looked at at a time, so that its Hessians are those of the inputs
+it will really have. Memory holds the hidden states of all windows and the Hessians of one block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
@@ -107,11 +107,8 @@ def _first_inputs(
     handle = block.register_forward_pre_hook(keep, with_kwargs=True)
     try:
         for window in windows:
-            try:
-                with torch.no_grad():
-                    language_model.model(torch.from_numpy(window[None]), use_cache=False)
-            except _FirstBlockReached:
-                continue
+            with torch.no_grad(), suppress(_FirstBlockReached):
+                language_model.model(torch.from_numpy(window[None]), use_cache=False)
     finally:
         handle.remove()
     if not states[0][0]:
@@ -122,7 +119,7 @@ def _first_inputs(
 def _hessians(
     block: Any, members: Mapping[str, Any], states: list[tuple[tuple[Any, ...], dict[str, Any]]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Sums of the outer products of each layer's inputs; layers that read the same tensor share theirs."""
+    """Sum the outer products of each layer's inputs; layers that read the same tensor share theirs."""
     torch = import_torch()
     sums: dict[str, Any] = {}
     readers: dict[str, str] = {}

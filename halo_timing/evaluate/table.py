@@ -33,8 +33,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     lines = [
         f"# {result['model']}",
         "",
-        f"{result['windows']} windows of {result['window']} tokens, each token predicted from those before it "
-        f"in its window; activations {result['activations']}"
+        f"{result['windows']} windows of {result['window']} tokens, each token predicted from those before "
+        f"it in its window; activations {result['activations']}"
         f"{' (8 bits)' if result['activations'] != 'float' else ''}. "
         f"The model as it came: NLL {reference['nll']:.4f}, perplexity {reference['perplexity']:.3f}. "
         f"{result['weights']:,} weights in linear layers are quantized; embeddings and head are not.",
@@ -50,10 +50,10 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     lines += ["| " + " | ".join(_cells(row)) + " |" for row in result["methods"]]
     lines += [
         "",
-        "bits: codebook index, scales, levels and sparse part with its positions, per weight. HALO's count: whole "
-        "bits of the index alone. fast share: weights in tiles of the fastest level of their cost map. period: "
-        "mean clock period of a weight, sparse part included. output error: energy of the layers' output error "
-        "over that of their output, on the evaluated text, mean over layers.",
+        "bits: codebook index, scales, levels and sparse part with its positions, per weight. HALO's count: "
+        "whole bits of the index alone. fast share: weights in tiles of the fastest level of their cost map. "
+        "period: mean clock period of a weight, sparse part included. output error: energy of the layers' "
+        "output error over that of their output, on the evaluated text, mean over layers.",
         "",
     ]
     for name, cost_map in result["cost_maps"].items():

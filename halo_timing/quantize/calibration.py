@@ -1,10 +1,10 @@
 """What a calibration tells of each layer, and the file that holds it.
 
-One safetensors file, in which layers that read the same tensor (such as query, key and value) share the arrays
-of their input: ``input.<I>.mean_square``, ``.largest``, ``.hessian`` and ``.joint``, where I is the name of the
-first weight that reads it; and of each weight W ``weight.<W>.gradient_square`` and, where it was asked for,
-``.fisher``. Its metadata ``halo_timing`` is a JSON text with what was read and which weight reads which input.
-``docs/formats.md`` says what each array holds.
+One safetensors file, in which layers that read the same tensor (such as query, key and value) share the
+arrays of their input: ``input.<I>.mean_square``, ``.largest``, ``.hessian`` and ``.joint``, where I is the
+name of the first weight that reads it; and of each weight W ``weight.<W>.gradient_square`` and, where it was
+asked for, ``.fisher``. Its metadata ``halo_timing`` is a JSON text with what was read and which weight reads
+which input. ``docs/formats.md`` says what each array holds.
 """
 
 from __future__ import annotations

@@ -2,16 +2,17 @@
 
 The output error of a layer is ``tr(E H Eᵀ)`` with the weight error ``E = W - Ŵ`` and the Hessian
 ``H = E[x xᵀ]`` of its inputs. Factored as ``H = (I + U) D (I + U)ᵀ`` with U strictly upper triangular and D
-diagonal, it becomes ``Σ_j D_j (E_j + Σ_{i<j} E_i U_ij)²``: each input's weight can be rounded so as to make up
-for the errors of those before it. That is GPTQ (Frantar et al., ICLR 2023) in the form in which QuIP (Chee et
-al., NeurIPS 2023) shows it to be the best rounding with linear feedback; it needs one Cholesky factor and no
-inverse. Coordinate descent then changes codes, one at a time, as long as the error falls.
+diagonal, it becomes ``Σ_j D_j (E_j + Σ_{i<j} E_i U_ij)²``: each input's weight can be rounded so as to make
+up for the errors of those before it. That is GPTQ (Frantar et al., ICLR 2023) in the form in which QuIP
+(Chee et al., NeurIPS 2023) shows it to be the best rounding with linear feedback; it needs one Cholesky
+factor and no inverse. Coordinate descent then changes codes, one at a time, as long as the error falls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,13 @@ from numpy.typing import NDArray
 from halo_timing.dynamic._jit import compiled
 from halo_timing.errors import UsageError
 from halo_timing.quantize.codebook import Codebook
+from halo_timing.quantize.precision import as_stored
 from halo_timing.quantize.row_chunks import for_row_chunks
 
 #: Share of the mean of a Hessian's diagonal that is added to it: text of another kind has other inputs.
 DAMPING = 0.01
+#: Called with a group's index and its weights as they are to be rounded, shape ``(out, width)``, for scales.
+FitGroup = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 # Inputs that are rounded one by one before their errors are handed on to all others at once.
 _BLOCK = 128
 
@@ -104,9 +108,8 @@ class CodeSpace:
         self.offsets = np.array(
             [-1 if table is None else sum(map(_length, tables[:index])) for index, table in enumerate(tables)]
         )
-        self.tables = np.concatenate(
-            [table for table in tables if table is not None] or [np.zeros(1)]
-        ).astype(np.float32)
+        given = [table for table in tables if table is not None]
+        self.tables = np.concatenate(given or [np.zeros(1, np.float32)]).astype(np.float32)
 
 
 def _length(table: NDArray[np.float32] | None) -> int:
@@ -119,7 +122,7 @@ def round_with_feedback(
     space: CodeSpace,
     scales: NDArray[np.float32],
     apart_scales: NDArray[np.float32],
-    fit_group: object = None,
+    fit_group: FitGroup | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round all weights, each making up for the errors of those before it in its row.
 
@@ -155,46 +158,89 @@ def round_with_feedback(
             last = min(first + _BLOCK, stop)
             block = slice(first, last)
             targets = weight[:, block] + errors[:, :first] @ factors.feedback[:first, block]
-            if callable(fit_group) and first == start:
-                scales[:, group] = fit_group(group, targets)
+            if fit_group is not None and first == start:
+                scales[:, group] = as_stored(fit_group(group, targets))
             within = np.ascontiguousarray(factors.feedback[block, block])
 
-            def assign(
-                chunk: slice, block: slice = block, targets=targets, within=within, group=group
-            ) -> None:
-                _round_block(
-                    targets[chunk],
-                    weight[chunk, block],
-                    within,
-                    scales[chunk, group].copy(),
-                    space.levels[chunk, group].copy(),
-                    space.apart[chunk, block],
-                    apart_scales[chunk],
-                    space.limits,
-                    space.offsets,
-                    space.tables,
-                    codes[chunk, block],
-                    errors[chunk, block],
-                )
-
-            for_row_chunks(rows, last - first, assign)
+            work = partial(
+                _assign_block,
+                weight[:, block],
+                targets,
+                within,
+                space,
+                scales[:, group],
+                group,
+                apart_scales,
+                codes[:, block],
+                errors[:, block],
+                block,
+            )
+            for_row_chunks(rows, last - first, work)
     return codes, errors
 
 
+def _assign_block(
+    weight: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    within: NDArray[np.float32],
+    space: CodeSpace,
+    scales: NDArray[np.float32],
+    group: int,
+    apart_scales: NDArray[np.float32],
+    codes: NDArray[np.int8],
+    errors: NDArray[np.float32],
+    block: slice,
+    rows: slice,
+) -> None:
+    """Round some outputs of a block of inputs; all of one group, and so of one scale and level an output."""
+    _round_block(
+        targets[rows],
+        weight[rows],
+        within,
+        scales[rows],
+        space.levels[rows, group],
+        space.apart[rows, block],
+        apart_scales[rows],
+        space.limits,
+        space.offsets,
+        space.tables,
+        codes[rows],
+        errors[rows],
+    )
+
+
 @compiled
-def _nearest(value, level, limits, offsets, tables):  # type: ignore[no-untyped-def]  # inlined by numba
+def _nearest(
+    value: np.float32,
+    level: int,
+    limits: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    tables: NDArray[np.float32],
+) -> np.float32:
     """Codebook value, in units, nearest to `value`, in units."""
     low, high = limits[level, 0], limits[level, 1]
     value = min(max(value, low), high)
     if offsets[level] < 0:
-        return np.rint(value)
-    return tables[offsets[level] + int(np.floor(value * np.float32(2))) - int(2 * low)]
+        return np.float32(np.rint(value))
+    entry: np.float32 = tables[offsets[level] + int(np.floor(value * np.float32(2))) - int(2 * low)]
+    return entry
 
 
 @compiled
-def _round_block(  # type: ignore[no-untyped-def]
-    targets, weight, feedback, scales, levels, apart, apart_scales, limits, offsets, tables, codes, errors
-):
+def _round_block(
+    targets: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    feedback: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    apart: NDArray[np.bool_],
+    apart_scales: NDArray[np.float32],
+    limits: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    tables: NDArray[np.float32],
+    codes: NDArray[np.int8],
+    errors: NDArray[np.float32],
+) -> None:
     rows, columns = targets.shape
     last_level = len(limits) - 1
     for row in range(rows):
@@ -266,21 +312,21 @@ def descend(
 
 
 @compiled
-def _descend(  # type: ignore[no-untyped-def]
-    codes,
-    errors,
-    gradient,
-    hessian,
-    diagonal,
-    scales,
-    levels,
-    width,
-    apart,
-    apart_scales,
-    limits,
-    offsets,
-    tables,
-):
+def _descend(
+    codes: NDArray[np.int8],
+    errors: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    hessian: NDArray[np.float32],
+    diagonal: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    width: int,
+    apart: NDArray[np.bool_],
+    apart_scales: NDArray[np.float32],
+    limits: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    tables: NDArray[np.float32],
+) -> int:
     rows, columns = codes.shape
     last_level = len(limits) - 1
     changed = 0
@@ -317,8 +363,8 @@ def refit_scales(
 ) -> NDArray[np.float32]:
     """Best scales for the codes: all groups of a row at once, by its normal equations.
 
-    The error of a row is quadratic in its scales, ``(e - Σ δ_g q_g)ᵀ H (e - Σ δ_g q_g)``, so the changes δ solve
-    a system of as many equations as there are groups.
+    The error of a row is quadratic in its scales, ``(e - Σ δ_g q_g)ᵀ H (e - Σ δ_g q_g)``, so the changes δ
+    solve a system of as many equations as there are groups.
 
     Parameters
     ----------

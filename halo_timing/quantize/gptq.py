@@ -18,7 +18,7 @@ from halo_timing.quantize.tensor import QuantizedTensor
 class GptqQuantizer(Quantizer):
     """Rounding with error feedback (Frantar et al., ICLR 2023) to a two's-complement grid.
 
-    Each group's scale is chosen when its turn comes, for the weights as the errors before them have left them.
+    Each group's scale is chosen when its turn comes, for the weights as the errors before have left them.
 
     Parameters
     ----------

@@ -31,6 +31,8 @@ from halo_timing.quantize.tensor import QuantizedTensor, tile_grid, tile_sizes
 
 # Below 8 values (3 bits) plain rounding destroys a layer; such levels are used only when asked for.
 _USEFUL_SIZE = 8
+#: Share of the weights to keep apart where they are chosen by their error.
+SPARSE_SHARE = 0.005
 #: Ways to choose tiles: by the error they make, or by cumulated Fisher information, as HALO was published.
 ALLOCATIONS = ("error", "fisher")
 
@@ -40,9 +42,9 @@ class HaloQuantizer(Quantizer):
 
     Each tile of the array holds values of one level's codebook. For every tile and level the best scale of
     each output is searched; tiles that lose least by the faster level get it (data-free, or by the loss that
-    statistics predict). With the Hessian of the layer's inputs, codes are rounded with error feedback and then
-    refined together with the scales (:mod:`halo_timing.quantize.solve`). The method follows HALO (Juneja et
-    al., AAAI 2026) in tiles, levels and a sparse part; how each of them is chosen is ours.
+    statistics predict). With the Hessian of the layer's inputs, codes are rounded with error feedback and
+    then refined together with the scales (:mod:`halo_timing.quantize.solve`). The method follows HALO (Juneja
+    et al., AAAI 2026) in tiles, levels and a sparse part; how each of them is chosen is ours.
 
     Parameters
     ----------
@@ -221,8 +223,10 @@ class HaloQuantizer(Quantizer):
         if self.sparse_share is None and self.sparse_threshold is None:
             fisher = weighing.statistics.fisher
             if self.salient_share:
-                if fisher is None:
-                    raise UsageError("a salient share needs a calibration with Fisher diagonals")
+                if fisher is None or self.outlier_sigma is None:
+                    raise UsageError(
+                        "a salient share needs a calibration with Fisher diagonals, and an outlier sigma"
+                    )
                 return find_published(weight, self.outlier_sigma, fisher, self.salient_share)
             return find_outliers(weight, self.outlier_sigma)
         share = self.sparse_share or 0.0
@@ -291,7 +295,7 @@ class HaloQuantizer(Quantizer):
         self._codes.ravel()[positions] = 0
 
     def _costs(self, statistics: LayerStatistics) -> NDArray[np.float64]:
-        """What each tile costs at each level in use, for the allocation; shape of `errors_`."""
+        """Return what each tile costs at each level in use, for the allocation; shape of `errors_`."""
         if self.allocation == "error":
             return self.errors_
         if statistics.fisher is None:

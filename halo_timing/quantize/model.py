@@ -49,7 +49,7 @@ class QuantizeOptions:
         Shell patterns of tensor names that overrule the rules of :mod:`halo_timing.quantize.selection`.
     baselines
         Measure plain rounding beside it.
-    sparse_share, plain
+    sparse_share, plain, sweeps
         See :class:`HaloQuantizer`.
     formats
         Forms of the result, some of :data:`halo_timing.quantize.outputs.FORMATS`.
@@ -66,6 +66,7 @@ class QuantizeOptions:
     baselines: bool = True
     sparse_share: float | None = None
     plain: bool = False
+    sweeps: int = 2
     formats: tuple[str, ...] = DEFAULT_FORMATS
 
     def quantizer(self, cost_map: CostMap) -> HaloQuantizer:
@@ -80,6 +81,7 @@ class QuantizeOptions:
             scale_search=self.scale_search,
             sparse_share=self.sparse_share,
             plain=self.plain,
+            sweeps=self.sweeps,
         )
 
 
@@ -289,7 +291,7 @@ def _plan(
         lambda name: by_name[name].read(),
         quantizer,
         calibration.layer,
-        lambda name, _done, _total: meter.at(f"planning {name}"),
+        lambda name, _done, _total: meter.at(f"choosing levels: {name}"),
     )
 
 

@@ -74,7 +74,7 @@ def find_published(
     distance[outliers] = np.abs(weight.ravel()[outliers] - np.float32(weight.mean(dtype=np.float64)))
     distance[salient] = 0
     room = max(0, int(limit * weight.size) - len(salient))
-    kept = largest_positions(distance, min(room, np.count_nonzero(distance)) / weight.size)
+    kept = largest_positions(distance, min(room, int(np.count_nonzero(distance))) / weight.size)
     return np.union1d(salient, kept)
 
 

@@ -1,9 +1,9 @@
 """Choosing levels over a whole model at once: the same loss counts the same in every layer.
 
-Statistics of inputs and gradients give the rounding errors of all layers one unit, the loss they are predicted
-to add. A plan first finds the threshold of error above which a weight is kept apart, then the error of every
-tile at every level, and gives the slower levels to the tiles that gain most by them. It reads one tensor at a
-time and keeps nothing of it but the errors of its tiles.
+Statistics of inputs and gradients give the rounding errors of all layers one unit, the loss they are
+predicted to add. A plan first finds the threshold of error above which a weight is kept apart, then the error
+of every tile at every level, and gives the slower levels to the tiles that gain most by them. It reads one
+tensor at a time and keeps nothing of it but the errors of its tiles.
 """
 
 from __future__ import annotations

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.quantize.feedback import CodeSpace, Factors, descend, refit_scales, round_with_feedback
+from halo_timing.quantize.feedback import (
+    CodeSpace,
+    Factors,
+    FitGroup,
+    descend,
+    refit_scales,
+    round_with_feedback,
+)
 from halo_timing.quantize.precision import as_stored
-
-#: Called with a group's index and its weights as they are to be rounded, shape ``(out, width)``: their scales.
-FitGroup = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,7 @@ def solve(
         Gives each group's scales once the errors before it are made up for; None to keep `scales`.
     """
     scales = as_stored(scales)
-    chosen = None if fit_group is None else lambda group, targets: as_stored(fit_group(group, targets))
-    codes, errors = round_with_feedback(weight, factors, space, scales, apart_scales, chosen)
+    codes, errors = round_with_feedback(weight, factors, space, scales, apart_scales, fit_group)
     if sweeps:
         gradient = errors @ factors.hessian
     for _ in range(sweeps):
