@@ -6,13 +6,14 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study quality test lint setup setup-test tools clean
+.PHONY: help demo study quality test proof lint setup setup-test tools clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
 	@echo "make study  set up, then characterise every MAC of the family on Nangate45 (results/study)"
 	@echo "make quality set up, then measure every way of quantizing SmolLM2-135M (results/quality, an hour)"
 	@echo "make test   set up, then run linters, type checks and tests"
+	@echo "make proof  every toggle of dynamic timing against Icarus Verilog, 18 netlists: half an hour or more, resumes"
 	@echo "make lint   linters and type checks only"
 	@echo "make clean  remove the virtual environment and the demo's results"
 
@@ -34,6 +35,9 @@ quality: setup-test
 	sh scripts/texts.sh results/quality/text
 	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/study/array \
 	  --costmap one_digit=results/study/one_digit
+
+proof: setup-test
+	$(BIN)/python -m benchmarks.icarus_proof
 
 lint: setup-test
 	$(BIN)/ruff check .

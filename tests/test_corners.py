@@ -11,7 +11,8 @@ import pytest
 from halo_timing.cli import main
 from halo_timing.corner_index import IndexEntry, read_index, write_index
 from halo_timing.errors import CostMapError, PdkError, UsageError
-from halo_timing.pdk.registry import Pdk, add_pdk, load_pdk
+from halo_timing.pdk.registration import add_pdk
+from halo_timing.pdk.registry import Pdk, load_pdk
 from halo_timing.rtl import Mac
 from halo_timing.run.corners import characterize_corners, choose_corners
 from halo_timing.run.session import open_session

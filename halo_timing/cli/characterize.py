@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from halo_timing.cli.dynamic_options import chosen_dynamics, dynamic_options
 from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
 from halo_timing.corner_index import INDEX_FILE, read_index
@@ -22,6 +24,7 @@ from halo_timing.tables import Tables
 
 @click.command()
 @mac_options
+@dynamic_options
 @click.option("--pdk", default="nangate45", show_default=True)
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
 @click.option("--corners", metavar="all|NAME,…", help="Further corners to time the same netlist at.")
@@ -30,14 +33,16 @@ from halo_timing.tables import Tables
 def characterize(
     pdk: str, corner: str | None, corners: str | None, out: Path, jobs: int | None, **options: Any
 ) -> None:
-    """Map a MAC, prove the netlist, and bound the period of every weight value.
+    """Map a MAC, prove the netlist, bound and simulate the period of every weight value, and its energy.
 
     With --corners the netlist that was mapped at one corner is timed at others too, and their tables are put
     side by side: OUT is the first corner, OUT/corners/NAME each further one, and OUT/corners.json lists them.
     """
-    chosen = chosen_mac(options)
+    chosen, dynamics = chosen_mac(options), chosen_dynamics(options)
     with TerminalReporter() as reporter:
-        session = open_session(pdk, corner, reporter, jobs=jobs or default_jobs(), install=False)
+        session = open_session(
+            pdk, corner, reporter, jobs=jobs or default_jobs(), install=False, dynamic=dynamics
+        )
         if corners is None:
             make_tables(session, chosen, out)
         else:
@@ -51,17 +56,21 @@ def _show(tables: Tables, out: Path) -> None:
     table = Table(
         box=SIMPLE_HEAD, title=f"{tables.metadata['mac']} on {tables.metadata['pdk']}", title_justify="left"
     )
-    for heading in ("weights", "count", "slowest, ps", "GHz", "fastest, ps"):
-        table.add_column(heading, justify="right" if heading != "weights" else "left")
+    dynamic_ps, energy_fj = tables.dynamic_ps, tables.energy_fj
+    simulated = ("simulated", "fJ/cycle") if dynamic_ps is not None else ()
+    for heading in ("weights", "count", "slowest, ps", "GHz", "fastest", *simulated):
+        table.add_column(heading, justify="right" if heading != "weights" else "left", no_wrap=True)
     period_ps, values = tables.period_ps, tables.values.astype(int)
     for exponent in reversed(range(int(tables.metadata["weight_width"]))):
         step = 1 << exponent
         chosen = (values % step == 0) & (values % (2 * step) != 0)
         slowest, fastest = float(period_ps[chosen].max()), float(period_ps[chosen].min())
-        name = f"odd multiples of {step}" if exponent else "odd"
-        table.add_row(
-            name, str(int(chosen.sum())), f"{slowest:.0f}", f"{1e3 / slowest:.2f}", f"{fastest:.0f}"
-        )
+        name = f"{step} x odd" if exponent else "odd"
+        row = [name, str(int(chosen.sum())), f"{slowest:.0f}", f"{1e3 / slowest:.2f}", f"{fastest:.0f}"]
+        if dynamic_ps is not None:
+            seen_ps, mean_fj = np.nanmax(dynamic_ps[chosen]), np.nanmean(energy_fj[chosen])
+            row += [f"{seen_ps:.0f}", f"{mean_fj:.0f}"]
+        table.add_row(*row)
     console = Console(highlight=False)
     console.print(table)
     console.print(f"One row a weight: {out / 'weights.csv'}", markup=False, soft_wrap=True)

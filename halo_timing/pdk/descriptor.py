@@ -45,12 +45,16 @@ class DebianSource(_Strict):
 
 
 class OpenPdksSource(_Strict):
-    """A PDK in the layout of open_pdks, which ``ciel`` installs: ``$PDK_ROOT/<variant>/libs.ref/…``."""
+    """A PDK in the layout of open_pdks, which ``ciel`` installs: ``$PDK_ROOT/<variant>/libs.ref/…``.
+
+    OpenROAD-flow-scripts carries some of them too, as `platform`.
+    """
 
     kind: Literal["open_pdks"]
     family: str
     variants: list[str]
     library: str
+    platform: str | None = None
 
 
 class OrfsSource(_Strict):

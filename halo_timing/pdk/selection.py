@@ -94,10 +94,13 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
     Raises
     ------
     PdkError
-        If the library has no usable flip-flop, buffer or inverter, or a named cell does not fit its role.
+        If the library has no usable flip-flop, buffer, inverter or two-input gate, or a named cell does not
+        fit its role.
     """
     bars = find_bars(library, wanted)
     usable = [cell for name, cell in library.cells.items() if name not in bars]
+
+    files = ", ".join(map(str, library.files))
 
     def pick(
         named: str | None, fits: Callable[[Cell], bool], what: str, among: Iterable[Cell] = usable
@@ -113,7 +116,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         cell = pick(named, fits, what)
         if cell is None:
             raise PdkError(
-                f"library {library.name} has no {what} among its {len(usable)} usable cells; "
+                f"{files}: library {library.name} has no {what} among its {len(usable)} usable cells; "
                 "add the Liberty file that holds it (some PDKs spread one corner over several files)"
             )
         return cell.name
@@ -127,7 +130,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         pin = _constant_pin(cell, value) if cell else None
         return TieCell(cell.name, pin) if cell and pin else None
 
-    return ChosenCells(
+    chosen = ChosenCells(
         flip_flop=need(wanted.flip_flop, _is_d_flip_flop, "rising-edge D flip-flop"),
         buffer=need(wanted.buffer, lambda cell: cell.is_buffer, "buffer"),
         inverter=need(wanted.inverter, lambda cell: cell.is_inverter, "inverter"),
@@ -135,6 +138,12 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         tie_high=tie(wanted.tie_high, 1),
         bars=bars,
     )
+    if not any(_is_two_input_gate(cell) for cell in usable):
+        raise PdkError(
+            f"{files}: library {library.name} has no two-input AND, OR, NAND or NOR among its "
+            f"{len(usable)} usable cells, without which logic cannot be mapped; add the file that holds it"
+        )
+    return chosen
 
 
 def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintValues) -> Constraints:
@@ -161,7 +170,7 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
         delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
     if not all(0 < value < math.inf for value in (load_ff, delay_ps, rise_ps + fall_ps)):
         raise PdkError(
-            f"library {library.name}: {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
+            f"{inverter.file}: cell {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
             "the units or the tables of the Liberty file are wrong"
         )
     return Constraints(
@@ -185,6 +194,18 @@ def _edge_tables(arc: TimingArc) -> _EdgeTables | None:
     if arc.cell_rise and arc.cell_fall and arc.rise_transition and arc.fall_transition:
         return _EdgeTables(arc.cell_rise, arc.cell_fall, arc.rise_transition, arc.fall_transition)
     return None
+
+
+def _is_two_input_gate(cell: Cell) -> bool:
+    """Whether a cell is AND, OR, NAND or NOR of two inputs, any of them inverted."""
+    return (
+        cell.is_combinational
+        and len(cell.inputs) == 2
+        and len(cell.outputs) == 1
+        and (function := cell.outputs[0].function) is not None
+        and len(function.inputs) == 2
+        and function.truth_table.bit_count() in (1, 3)
+    )
 
 
 def _is_d_flip_flop(cell: Cell) -> bool:
