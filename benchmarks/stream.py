@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +122,8 @@ def cost_map() -> CostMap:
     )
 
 
-def quantize(arguments: list[str], kill_after_s: float | None = None) -> Run:
-    """Run the command in a process of its own; SIGKILL it after so many seconds."""
+def quantize(arguments: list[str], is_time_to_kill: Callable[[float], bool] = lambda _: False) -> Run:
+    """Run the command in a process of its own; SIGKILL it when told to, asked with the seconds it has run."""
     start = time.monotonic()
     command = [sys.executable, "-m", "halo_timing", "quantize", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -131,10 +131,9 @@ def quantize(arguments: list[str], kill_after_s: float | None = None) -> Run:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             break
-        if kill_after_s is not None and time.monotonic() - start > kill_after_s:
+        if is_time_to_kill(time.monotonic() - start):
             process.kill()
-            kill_after_s = None
-        time.sleep(0.02)
+        time.sleep(0.002)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.stderr is not None
     errors = process.stderr.read()
@@ -175,7 +174,8 @@ def campaign(
     rng = random.Random(seed)
     target = [*arguments, "--out", str(folder / "killed")]
     for _ in range(kills):
-        runs.append(quantize(target, rng.uniform(0.02, 0.6) * runs[0].seconds))
+        limit_s = rng.uniform(0.02, 0.6) * runs[0].seconds
+        runs.append(quantize(target, lambda seconds, limit_s=limit_s: seconds > limit_s))
         ended = "killed" if runs[-1].returncode else "ended"
         print(f"{ended} after {runs[-1].seconds:.1f} s, peak {runs[-1].peak_bytes / 1e9:.3f} GB", flush=True)
     runs.append(quantize(target))

@@ -80,17 +80,24 @@ def test_other_architectures_keep_their_names(good: Path, work_dir: Path) -> Non
     assert not (work_dir / "int8").exists()
 
 
+def lying_array(data: bytes) -> bytes:
+    """Claim that the list of words, now of small numbers, is longer than any file."""
+    start = data.index(b"tokens") + len(b"tokens") + 4
+    return data[:start] + (0).to_bytes(4, "little") + (1 << 60).to_bytes(8, "little") + data[start + 12 :]
+
+
 def test_files_that_are_not_readable(good: Path, work_dir: Path) -> None:
     data = good.read_bytes()
     for damaged, sentence in {
-        b"": "the file is empty",
+        b"": "ends within its header",
         b"GG": "is not a GGUF file that can be read",
         b"GGUF": "is not a GGUF file that can be read",
-        b"\x80\x02}q\x00" * 20: "magic invalid",
+        b"\x80\x02}q\x00" * 20: "does not begin with GGUF",
         data[:4] + (99).to_bytes(4, "little") + data[8:]: "version 99",
         data[:100]: "cut off",
         data[:-1]: "cut off",
         data[:16] + (1 << 60).to_bytes(8, "little") + data[24:]: "is not a GGUF file that can be read",
+        lying_array(data): "ends within its header",
         data.replace(b"attn_norm", b"attn_\xff\xff\xff\xff"): "is not a GGUF file that can be read",
         data.replace(b"general.architecture", b"general.architektura"): "has no general.architecture",
     }.items():

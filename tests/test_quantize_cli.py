@@ -93,7 +93,10 @@ def test_options_reach_the_quantizer(costmap: Path, work_dir: Path) -> None:
         "levels": [2, 1],
         "noise_budget": None,
         "outlier_sigma": None,
+        "plain": False,
         "scale_search": False,
+        "sparse_share": None,
+        "sweeps": 2,
         "tile": [16, 24],
     }
     assert report["totals"]["HALO"]["level_shares"] == [0, 0.25, 0.75]

@@ -1,8 +1,8 @@
 """GGUF files, read one tensor at a time as if they were safetensors files.
 
-The `gguf` package reads the header and unpacks llama.cpp's block formats; it is imported only here. Models of
-the architecture ``llama`` (Llama, Mistral, SmolLM and others) get the names and the order of rows that
-`transformers` uses, so that a model folder can be written; others keep the names of the GGUF file.
+The `gguf` package unpacks llama.cpp's block formats; it is imported only here. Models of the architecture
+``llama`` (Llama, Mistral, SmolLM and others) get the names and the order of rows that `transformers` uses, so
+that a model folder can be written; others keep the names of the GGUF file.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.errors import CheckpointError
+from halo_timing.quantize.gguf_header import GgufHeader, GgufTensor, read_gguf_header
 from halo_timing.quantize.tensor_file import DTYPE_BITS, TensorEntry, decode_float32, make_header
 
 # Types that are kept; all others are unpacked to F32, which holds their values exactly.
 _KEPT = ("F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64")
 _RAW_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _CHUNK_ELEMENTS = 1 << 22
-# What the reader of the gguf package raises on damaged files.
-_DAMAGE = (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, OSError)
 
 _LLAMA_NAMES = {
     "token_embd": "model.embed_tokens",
@@ -109,36 +107,32 @@ class GgufFile:
             If the file is missing, damaged, one of several parts, or of a byte order that cannot be read, or
             if the package `gguf` is not installed.
         """
-        reader = _read_header(path)
-        architecture = _text(reader, "general.architecture")
-        names = {tensor.name: _llama_name(tensor.name) for tensor in reader.tensors}
+        header, size = _read_header(path)
+        architecture = str(header.values["general.architecture"])
+        names = {tensor.name: _llama_name(tensor.name) for tensor in header.tensors}
         known = architecture == "llama" and all(names.values())
-        heads = _heads(path, reader) if known else {}
-        size = path.stat().st_size
+        heads = _heads(path, header) if known else {}
         specs, stored = [], {}
-        for tensor in reader.tensors:
+        for tensor in header.tensors:
             name = (names[tensor.name] if known else None) or tensor.name
-            kind = tensor.tensor_type.name
-            shape = tuple(reversed(tensor.shape.tolist()))
-            rows = math.prod(shape[:-1])
-            if tensor.data_offset + tensor.n_bytes > size or math.prod(shape) != tensor.n_elements:
+            kind, row_bytes = _type_and_row_bytes(path, tensor)
+            rows = math.prod(tensor.shape[:-1])
+            if tensor.offset + rows * row_bytes > size:
                 raise CheckpointError(
                     f"{path}: tensor {tensor.name!r} ends beyond the file; it is cut off, fetch it again"
                 )
             split = next((count for part, count in heads.items() if f".{part}." in tensor.name), 0)
             if split and rows % (2 * split):
                 raise CheckpointError(f"{path}: tensor {tensor.name!r}: {rows} rows are not {split} heads")
-            stored[name] = _Stored(
-                kind, tensor.data_offset, rows, int(tensor.n_bytes) // rows if rows else 0, split
-            )
-            specs.append((name, kind if kind in _KEPT else "F32", shape))
+            stored[name] = _Stored(kind, tensor.offset, rows, row_bytes, split)
+            specs.append((name, kind if kind in _KEPT else "F32", tensor.shape))
         entries, position = {}, 0
         for name, dtype, shape in specs:
             end = position + math.prod(shape) * DTYPE_BITS[dtype] // 8
             entries[name] = TensorEntry(name, dtype, shape, position, end)
             position = end
-        header = make_header(specs, {"format": "pt"})
-        return cls(path, header, entries, stored, architecture, known)
+        first_bytes = make_header(specs, {"format": "pt"})
+        return cls(path, first_bytes, entries, stored, architecture, known)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Bytes of a tensor as safetensors would hold them, a few megabytes at a time.
@@ -156,7 +150,7 @@ class GgufFile:
     def read_float32(self, name: str) -> NDArray[np.float32]:
         """Tensor of dtype F32, F16 or BF16, as float32."""
         stored, entry = self.stored[name], self.entries[name]
-        result = np.empty((stored.rows, entry.shape[-1]), np.float32)
+        result = np.empty((stored.rows, math.prod(entry.shape[-1:])), np.float32)
         start = 0
         for block in self._row_blocks(name):
             if stored.kind in _KEPT:
@@ -171,7 +165,7 @@ class GgufFile:
         """Bytes of the tensor's rows, shape ``(some, bytes of a row)``, in the order of the tensor."""
         stored = self.stored[name]
         order = stored.row_order()
-        width = max(1, self.entries[name].shape[-1] if self.entries[name].shape else 1)
+        width = max(1, math.prod(self.entries[name].shape[-1:]))
         step = stored.rows if order is not None else max(1, _CHUNK_ELEMENTS // width)
         try:
             with self.path.open("rb") as stream:
@@ -191,47 +185,49 @@ class GgufFile:
             ) from error
 
 
-def _read_header(path: Path) -> Any:
+def _read_header(path: Path) -> tuple[GgufHeader, int]:
+    """Header and size of a file that is there, whole, and one of one part."""
     try:
-        from gguf import GGUFReader
+        header, size = read_gguf_header(path), path.stat().st_size
+        if not isinstance(header.values.get("general.architecture"), str):
+            raise ValueError("it has no general.architecture")
+    except (ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: is not a GGUF file that can be read, or cut off ({error}); fetch it again"
+        ) from error
+    parts = header.values.get("split.count", 1)
+    if parts not in (0, 1):
+        raise CheckpointError(f"{path}: is one of {parts} parts; join them with `llama-gguf-split --merge`")
+    return header, size
+
+
+def _type_and_row_bytes(path: Path, tensor: GgufTensor) -> tuple[str, int]:
+    try:
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     except ImportError as error:
         raise CheckpointError(
             f"{path}: reading GGUF takes the package gguf; install it with `pip install gguf`"
         ) from error
     try:
-        if not path.stat().st_size:
-            raise ValueError("the file is empty")
-        with np.errstate(over="ignore"):
-            reader = GGUFReader(path)
-        if reader.byte_order != "I":
-            raise ValueError("it was made for big-endian machines")
-        _text(reader, "general.architecture")
-    except _DAMAGE as error:
+        kind = GGMLQuantizationType(tensor.type_number)
+    except ValueError as error:
         raise CheckpointError(
-            f"{path}: is not a GGUF file that can be read, or cut off ({error}); fetch it again"
+            f"{path}: tensor {tensor.name!r} is of the unknown type {tensor.type_number}"
         ) from error
-    parts = reader.get_field("split.count")
-    if parts is not None and int(parts.contents()) > 1:
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    columns = math.prod(tensor.shape[-1:])
+    if columns % block:
         raise CheckpointError(
-            f"{path}: is one of {int(parts.contents())} parts; join them with `llama-gguf-split --merge`"
+            f"{path}: tensor {tensor.name!r} has rows of {columns}, but {kind.name} has blocks of {block}"
         )
-    return reader
+    return kind.name, columns // block * block_bytes
 
 
-def _text(reader: Any, key: str) -> str:
-    field = reader.get_field(key)
-    value = field.contents() if field is not None else None
-    if not isinstance(value, str):
-        raise ValueError(f"it has no {key}")
-    return value
-
-
-def _heads(path: Path, reader: Any) -> dict[str, int]:
+def _heads(path: Path, header: GgufHeader) -> dict[str, int]:
     """Attention heads by the GGUF name of the layer whose rows are interleaved."""
     counts = {}
     for part, key in (("attn_q", "head_count"), ("attn_k", "head_count_kv")):
-        field = reader.get_field(f"llama.attention.{key}") or reader.get_field("llama.attention.head_count")
-        value = field.contents() if field is not None else None
+        value = header.values.get(f"llama.attention.{key}", header.values.get("llama.attention.head_count"))
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"{path}: llama.attention.{key} is {value!r}, not a number of heads")
         counts[part] = value

@@ -7,17 +7,70 @@ called Conv1D that stores ``(in, out)``; their tensors look the same, so the mod
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from halo_timing.errors import CheckpointError
 from halo_timing.quantize.checkpoint import WeightFile
+from halo_timing.quantize.estimator import check_weight
 from halo_timing.quantize.tensor_file import TensorEntry
 
 #: Model types of `transformers` whose linear layers are Conv1D, and the names of those layers.
 CONV1D_MODELS = frozenset({"decision_transformer", "gpt2", "imagegpt", "openai-gpt"})
 _CONV1D_LAYER = re.compile(r"(^|\.)(c_attn|c_fc|c_proj|q_attn)\.weight$")
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight matrix in a file.
+
+    Parameters
+    ----------
+    file, entry
+        Where it is.
+    transposed
+        Whether it is stored as ``(in, out)``.
+    """
+
+    file: WeightFile
+    entry: TensorEntry
+    transposed: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the tensor."""
+        return self.entry.name
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.entry.shape)
+
+    def read(self) -> NDArray[np.float32]:
+        """Read the matrix, shape ``(out, in)``.
+
+        Raises
+        ------
+        CheckpointError
+            If it cannot be read, or holds NaN or infinities.
+        """
+        try:
+            stored = self.file.read_float32(self.name)
+            return check_weight(stored.T if self.transposed else stored)
+        except CheckpointError as error:
+            where = f"{self.file.path}: "
+            message = str(error).removeprefix(where)
+            raise CheckpointError(
+                f"{where}{message}"
+                if message.startswith("tensor ")
+                else f"{where}tensor {self.name!r}: {message}"
+            ) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 The result is a folder with the forms asked for (:mod:`halo_timing.quantize.outputs`) and
 ``quantization.json``, written last. Peak memory is one tensor's working set. Finished tensors wait in a
-subfolder, so that an interrupted run goes on where it stopped and ends with the same bytes.
+subfolder, so that an interrupted run goes on where it stopped and ends with the same bytes. With a
+calibration, levels are chosen for the whole model first (:mod:`halo_timing.quantize.plan`), and an
+interrupted run does that again.
 """
 
 from __future__ import annotations
@@ -10,23 +12,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CheckpointError, UsageError
 from halo_timing.files import canonical_json, sha256_file
 from halo_timing.quantize.calibration import CalibrationFile
-from halo_timing.quantize.checkpoint import Checkpoint, WeightFile
-from halo_timing.quantize.estimator import check_tile, check_weight
+from halo_timing.quantize.checkpoint import Checkpoint
+from halo_timing.quantize.estimator import check_tile
 from halo_timing.quantize.halo import HaloQuantizer, level_codebooks
-from halo_timing.quantize.layout import is_transposed, read_config
+from halo_timing.quantize.layout import Weight, is_transposed, read_config
 from halo_timing.quantize.native import SCHEMA_VERSION, part_quality, write_part
 from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS, Outputs, check_int8_form
 from halo_timing.quantize.plan import Plan, plan_model
@@ -34,7 +33,7 @@ from halo_timing.quantize.quality import Quality, measure_baselines
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.quantize.result_folder import put_in_place, working_folder
 from halo_timing.quantize.selection import reason_left_out
-from halo_timing.quantize.tensor_file import TensorEntry, TensorFile
+from halo_timing.quantize.tensor_file import TensorFile
 
 #: Called with a tensor's name, the weights done so far, and all weights to be quantized.
 Progress = Callable[[str, int, int], None]
@@ -50,6 +49,8 @@ class QuantizeOptions:
         Shell patterns of tensor names that overrule the rules of :mod:`halo_timing.quantize.selection`.
     baselines
         Measure plain rounding beside it.
+    sparse_share, plain, sweeps
+        See :class:`HaloQuantizer`.
     formats
         Forms of the result, some of :data:`halo_timing.quantize.outputs.FORMATS`.
     """
@@ -60,12 +61,12 @@ class QuantizeOptions:
     noise_budget: float | None = None
     outlier_sigma: float | None = 3.0
     scale_search: bool = True
-    sparse_share: float | None = None
-    plain: bool = False
-    sweeps: int = 2
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     baselines: bool = True
+    sparse_share: float | None = None
+    plain: bool = False
+    sweeps: int = 2
     formats: tuple[str, ...] = DEFAULT_FORMATS
 
     def quantizer(self, cost_map: CostMap) -> HaloQuantizer:
@@ -107,8 +108,7 @@ def quantize_checkpoint(
     progress
         Told before each tensor, as files are written, and at the end.
     calibration
-        Statistics of the model's layers. With them, shares hold for the model as a whole, and codes are
-        rounded with error feedback.
+        Statistics of all tensors that are quantized; None: by the weights alone.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def quantize_checkpoint(
     Raises
     ------
     CheckpointError
-        If the source is damaged, or holds NaN, infinities, or nothing to quantize, or if the calibration
-        does not know one of its tensors.
+        If the source is damaged, or holds NaN, infinities, or nothing to quantize; or the calibration is of
+        another model.
     CostMapError
         If the cost map is for other operands than signed ones of at most 8 bits.
     UsageError
@@ -130,33 +130,37 @@ def quantize_checkpoint(
     quantizer.check_params()
     formats = _check_formats(options.formats)
     checkpoint = Checkpoint.open(source)
-    description = _describe(checkpoint, cost_map, options, calibration)
     chosen, left_out = _select(checkpoint, options)
-    config = read_config(checkpoint.path.parent)
-    transposed = frozenset(entry.name for file, entry in chosen if is_transposed(file, entry, config))
     if "compressed-tensors" in formats:
-        check_int8_form(checkpoint, source, [entry for _, entry in chosen], transposed)
+        check_int8_form(checkpoint, source, chosen)
+    if calibration:
+        _check_calibration(calibration, chosen)
+    description = _describe(checkpoint, cost_map, options, calibration)
     with working_folder(out, checkpoint.path.parent) as work:
         meter = _Meter(checkpoint, chosen, formats, progress)
-        plan = None
-        if calibration is not None:
-            plan = _plan(chosen, transposed, quantizer, calibration, meter)
+        plan = _plan(chosen, quantizer, calibration, meter) if calibration else None
         parts: dict[str, TensorFile] = {}
-        for index, (file, entry) in enumerate(chosen):
-            meter.at(entry.name)
-            path = work / f"{index:06d}.safetensors"
-            flip = entry.name in transposed
-            parts[entry.name] = _quantize_tensor(
-                file, entry, flip, quantizer, options, description, path, calibration, plan
+        for index, weight in enumerate(chosen):
+            meter.at(weight.name)
+            recipe = _Recipe(
+                plan.quantizer(weight.name) if plan else quantizer,
+                options.baselines,
+                description["native"],
+                [description["key"], plan.key(weight.name) if plan else None],
             )
-            meter.advance(_count(entry))
+            path = work / f"{index:06d}.safetensors"
+            parts[weight.name] = _quantize_tensor(weight, recipe, calibration, path)
+            meter.advance(weight.size)
         meter.at("writing")
+        transposed = frozenset(weight.name for weight in chosen if weight.transposed)
         outputs = Outputs(checkpoint, source, parts, transposed, work, meter.written)
         outputs.write(formats, description["native"])
         meter.end()
         tensors = tuple(
-            TensorReport(entry.name, entry.dtype, entry.shape, part_quality(parts[entry.name]))
-            for _, entry in chosen
+            TensorReport(
+                weight.name, weight.entry.dtype, weight.entry.shape, part_quality(parts[weight.name])
+            )
+            for weight in chosen
         )
         report = QuantizationReport(
             tensors=tensors,
@@ -165,6 +169,7 @@ def quantize_checkpoint(
                 **description["report"],
                 "folded_sqnr_db": _folded_sqnr_db(tensors, outputs.folded_noise),
                 "notes": list(outputs.notes),
+                "predicted_loss": plan.predicted_loss if plan else None,
             },
             files=tuple(sorted(outputs.finished)),
         )
@@ -180,13 +185,13 @@ class _Meter:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        chosen: list[tuple[WeightFile, TensorEntry]],
+        chosen: Sequence[Weight],
         formats: tuple[str, ...],
         progress: Progress | None,
     ) -> None:
         whole = len({"fake", "compressed-tensors"} & set(formats))
-        self._to_write = whole * sum(_count(entry) for _, entry in checkpoint.entries())
-        self._total = sum(_count(entry) for _, entry in chosen) + self._to_write // self._WRITTEN_FOR_ONE
+        self._to_write = whole * sum(math.prod(entry.shape) for _, entry in checkpoint.entries())
+        self._total = sum(weight.size for weight in chosen) + self._to_write // self._WRITTEN_FOR_ONE
         self._progress = progress
         self._done = self._written = 0
         self._name = ""
@@ -214,76 +219,50 @@ class _Meter:
             self._progress(self._name, done, self._total)
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """How a tensor is quantized; `key` is all that the result depends on but the weight itself."""
+
+    quantizer: HaloQuantizer
+    baselines: bool
+    native: Mapping[str, Any]
+    key: Any
+
+
 def _quantize_tensor(
-    file: WeightFile,
-    entry: TensorEntry,
-    transposed: bool,
-    quantizer: HaloQuantizer,
-    options: QuantizeOptions,
-    description: Mapping[str, Any],
-    path: Path,
-    calibration: CalibrationFile | None,
-    plan: Plan | None,
+    weight: Weight, recipe: _Recipe, calibration: CalibrationFile | None, path: Path
 ) -> TensorFile:
     """Quantize one tensor into a part, or take the part that an interrupted run has left."""
-    about = [description["key"], entry.name, entry.dtype, entry.shape, transposed]
-    if plan is not None:
-        about.append(plan.key(entry.name))
-        quantizer = plan.quantizer(entry.name)
+    entry = weight.entry
+    about = [recipe.key, entry.name, entry.dtype, entry.shape, weight.transposed]
     digest = hashlib.blake2b(canonical_json(about).encode())
-    for block in file.chunks(entry.name):
+    for block in weight.file.chunks(entry.name):
         digest.update(block)
     key = digest.hexdigest()
     with suppress(CheckpointError):
         part = TensorFile.open(path)
         if part.metadata.get("key") == key:
             return part
-    weight = _read(file, entry, transposed)
-    quantized = quantizer.fit_quantize(weight, calibration and calibration.layer(entry.name))
-    quality = {HALO: Quality.of(quantized, weight)}
-    if options.baselines:
-        quality |= measure_baselines(weight, check_tile(options.tile)[1])
+    values = weight.read()
+    statistics = calibration.layer(entry.name) if calibration else None
+    quantized = recipe.quantizer.fit_quantize(values, statistics)
+    quality = {HALO: Quality.of(quantized, values)}
+    if recipe.baselines:
+        quality |= measure_baselines(values, quantized.tile[1])
     sums = {method: value.to_json() for method, value in quality.items()}
-    facts = {"key": key, "quality": json.dumps(sums)}
-    write_part(path, entry.name, quantized, description["native"], facts)
+    write_part(path, entry.name, quantized, recipe.native, {"key": key, "quality": json.dumps(sums)})
     return TensorFile.open(path)
-
-
-def _read(file: WeightFile, entry: TensorEntry, transposed: bool) -> NDArray[np.float32]:
-    """Weight of a tensor, shape ``(out, in)``."""
-    try:
-        stored = file.read_float32(entry.name)
-        return check_weight(stored.T if transposed else stored)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
-
-
-def _plan(
-    chosen: list[tuple[WeightFile, TensorEntry]],
-    transposed: frozenset[str],
-    quantizer: HaloQuantizer,
-    calibration: CalibrationFile,
-    meter: _Meter,
-) -> Plan:
-    """Choose levels for all tensors at once."""
-    where = {entry.name: (file, entry) for file, entry in chosen}
-    return plan_model(
-        list(where),
-        lambda name: _read(*where[name], name in transposed),
-        quantizer,
-        calibration.layer,
-        lambda name, _done, _total: meter.at(f"choosing levels: {name}"),
-    )
 
 
 def _select(
     checkpoint: Checkpoint, options: QuantizeOptions
-) -> tuple[list[tuple[WeightFile, TensorEntry]], tuple[LeftOut, ...]]:
+) -> tuple[tuple[Weight, ...], tuple[LeftOut, ...]]:
+    config = read_config(checkpoint.path.parent)
     chosen, left_out = [], []
     for file, entry in checkpoint.entries():
         reason = reason_left_out(entry, options.include, options.exclude)
         if reason is None:
-            chosen.append((file, entry))
+            chosen.append(Weight(file, entry, is_transposed(file, entry, config)))
         else:
             left_out.append(LeftOut(entry.name, entry.dtype, entry.shape, reason))
     if not chosen:
@@ -291,7 +270,29 @@ def _select(
             f"{checkpoint.path}: holds no weight matrix to quantize among {len(left_out)} tensors; "
             "name tensors with --include"
         )
-    return chosen, tuple(left_out)
+    return tuple(chosen), tuple(left_out)
+
+
+def _check_calibration(calibration: CalibrationFile, chosen: Sequence[Weight]) -> None:
+    unknown = sorted({weight.name for weight in chosen} - set(calibration.names))
+    if unknown:
+        raise CheckpointError(
+            f"{calibration.file.path}: knows nothing of {len(unknown)} tensors, such as {unknown[0]!r}; "
+            "calibrate the model that is quantized, or leave them out with --exclude"
+        )
+
+
+def _plan(
+    chosen: Sequence[Weight], quantizer: HaloQuantizer, calibration: CalibrationFile, meter: _Meter
+) -> Plan:
+    by_name = {weight.name: weight for weight in chosen}
+    return plan_model(
+        list(by_name),
+        lambda name: by_name[name].read(),
+        quantizer,
+        calibration.layer,
+        lambda name, _done, _total: meter.at(f"choosing levels: {name}"),
+    )
 
 
 def _describe(
@@ -308,10 +309,10 @@ def _describe(
     ]
     native = {"schema_version": SCHEMA_VERSION, "tile": list(check_tile(options.tile)), "levels": levels}
     report = {
+        "calibration_sha256": sha256_file(calibration.file.path) if calibration else None,
         "cost_map_sha256": cost_map.digest,
         "levels": levels,
         "options": asdict(options),
-        "calibration_sha256": None if calibration is None else sha256_file(calibration.file.path),
         "source": [file.path.name for file in checkpoint.files],
     }
     # The forms of the result change nothing in what is quantized.
@@ -330,7 +331,3 @@ def _folded_sqnr_db(tensors: tuple[TensorReport, ...], noise: float | None) -> f
     """Signal over what folding the sparse part into int8 has added; None where nothing was."""
     signal = sum(tensor.quality[HALO].signal for tensor in tensors)
     return round(10 * math.log10(signal / noise), 4) if signal and noise else None
-
-
-def _count(entry: TensorEntry) -> int:
-    return math.prod(entry.shape)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,12 @@ from halo_timing.quantize.checkpoint import Checkpoint, WeightFile
 from halo_timing.quantize.gguf_company import write_company
 from halo_timing.quantize.gguf_file import GgufFile
 from halo_timing.quantize.int8_form import fold, group_size, module_name, quantization_config
-from halo_timing.quantize.layout import read_config
+from halo_timing.quantize.layout import Weight, read_config
 from halo_timing.quantize.native import NativeFile, join_parts
 from halo_timing.quantize.result_folder import INT8_FOLDER, NATIVE_NAME, REPORT_NAME, companions
 from halo_timing.quantize.tensor import QuantizedTensor
 from halo_timing.quantize.tensor_file import (
     DTYPE_BITS,
-    TensorEntry,
     TensorFile,
     encode_float32,
     make_header,
@@ -204,9 +203,7 @@ class Outputs:
         self.folded_noise += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
 
 
-def check_int8_form(
-    checkpoint: Checkpoint, source: Path, chosen: list[TensorEntry], transposed: frozenset[str]
-) -> None:
+def check_int8_form(checkpoint: Checkpoint, source: Path, chosen: Sequence[Weight]) -> None:
     """Refuse what `compressed-tensors` could not load, before anything is done.
 
     Raises
@@ -216,13 +213,14 @@ def check_int8_form(
         tensor is not the weight of a layer.
     """
     where = checkpoint.path
-    if transposed:
+    for weight in chosen:
+        module_name(weight.name)
+        if not weight.transposed:
+            continue
         raise CheckpointError(
-            f"{where}: tensor {min(transposed)!r} belongs to a Conv1D layer, which compressed-tensors does "
+            f"{where}: tensor {weight.name!r} belongs to a Conv1D layer, which compressed-tensors does "
             "not know; ask for another --format"
         )
-    for entry in chosen:
-        module_name(entry.name)
     file = checkpoint.files[0]
     if isinstance(file, GgufFile):
         if not file.transformers_names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halo_timing.errors import CheckpointError, HaloTimingError, UsageError
@@ -86,6 +86,9 @@ def put_in_place(out: Path, finished: Mapping[str, Path], report: QuantizationRe
     (out / REPORT_NAME).unlink(missing_ok=True)
     for name in stale:
         (out / name).unlink(missing_ok=True)
+        if (folder := (out / name).parent) != out:
+            with suppress(OSError):  # not empty yet, or not ours alone
+                folder.rmdir()
     for name, path in finished.items():
         (out / name).parent.mkdir(exist_ok=True)
         path.replace(out / name)

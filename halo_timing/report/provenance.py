@@ -145,6 +145,12 @@ def _quantize(report: QuantizationReport) -> str:
     elif options.get("fast_share") is not None:
         words += ["--fast-share", options["fast_share"]]
     words += ["--outlier-sigma", options.get("outlier_sigma") or 0]
+    if options.get("sparse_share") is not None:
+        words += ["--sparse-share", options["sparse_share"]]
+    if report.description.get("calibration_sha256"):
+        words += ["--calibration", "CALIBRATION"]
+    if options.get("plain"):
+        words.append("--plain")
     if options.get("scale_search") is False:
         words.append("--no-scale-search")
     if options.get("baselines") is False:
