@@ -1,11 +1,11 @@
-"""Speed of quantizing, in weights a second, on the layer shapes of SmolLM2-135M (106 M weights in 210 layers).
+"""Speed of quantizing, on the layer shapes of SmolLM2-135M (106 M weights in 210 layers).
 
     python benchmarks/quantize.py [--layers 30] [--seed 0]
 
-Weights are heavy-tailed random numbers, Hessians those of correlated random inputs: speed depends on sizes, hardly on
-values. Timed are plain rounding with searched scales (no calibration), GPTQ, and the best recipe: a plan over the whole
-model, sparse weights by error, error feedback, two rounds of new scales and coordinate descent. Kernels are compiled
-before. The peak of resident memory includes this benchmark's own weights and Hessians.
+Weights are heavy-tailed random numbers, Hessians those of correlated random inputs: speed depends on sizes,
+hardly on values. Timed are plain rounding with searched scales (no calibration), GPTQ, and the best recipe: a
+plan over the whole model, sparse weights by error, error feedback, two rounds of new scales and coordinate
+descent. Kernels are compiled before. The peak of resident memory includes the weights and Hessians.
 """
 
 from __future__ import annotations

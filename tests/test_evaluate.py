@@ -305,14 +305,15 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(f"`{name}`" in table and f"\n {name}" in f"\n {printed}" for name in names)
     assert rows["float"]["added_nll"] == 0
     assert rows["rtn-w8-g128-absmax"]["added_nll"] == pytest.approx(rows["a8"]["added_nll"], abs=0.02)
-    for name, row in rows.items():
-        if name.startswith("array-"):
-            shares, periods = (
-                row["level_shares"],
-                [level["period_ps"] for level in result["cost_maps"]["array"]["levels"]],
-            )
-            expected = np.dot(shares, periods) + row["sparse_share"] * periods[-1]
-            assert row["mean_period_ps"] == pytest.approx(expected, rel=1e-4)
+    periods = [level["period_ps"] for level in result["cost_maps"]["array"]["levels"]]
+    for name in ("array-halo-perf", "array-perf", "array-bal", "array-acc", "array-fast"):
+        row = rows[name]
+        expected = np.dot(row["level_shares"], periods) + row["sparse_share"] * periods[-1]
+        assert row["mean_period_ps"] == pytest.approx(expected, rel=1e-4)
+    chosen = np.array(rows["array-chosen-8"]["level_values"][0])
+    assert len(chosen) == 8
+    assert (chosen % 32).any()
+    assert rows["array-chosen-8"]["mean_period_ps"] <= 1.02 * periods[1]
     assert rows["array-perf"]["level_shares"][0] >= 0.95
     assert rows["array-bal"]["kl"] < rows["array-halo-bal"]["kl"]
     assert rows["gptq-w3-g128"]["output_error"] < rows["rtn-w3-g128-absmax"]["output_error"]

@@ -220,10 +220,10 @@ def _nearest(
     """Codebook value, in units, nearest to `value`, in units."""
     low, high = limits[level, 0], limits[level, 1]
     value = min(max(value, low), high)
-    if offsets[level] < 0:
-        return np.float32(np.rint(value))
-    entry: np.float32 = tables[offsets[level] + int(np.floor(value * np.float32(2))) - int(2 * low)]
-    return entry
+    nearest: np.float32 = np.rint(value)
+    if offsets[level] >= 0:
+        nearest = tables[offsets[level] + int(np.floor(value * np.float32(2))) - int(2 * low)]
+    return nearest
 
 
 @compiled
