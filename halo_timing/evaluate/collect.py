@@ -47,7 +47,8 @@ class CollectOptions:
     fisher
         Keep a Fisher diagonal of each weight (as large as the model in float32).
     hessian
-        Keep the Hessian of each input.
+        Keep the Hessian of each input and, where there are gradients, one of each layer that weighs tokens by
+        how much the loss depends on them.
     memory_bytes
         Memory for sums; decides how many layers are looked at in one pass.
     """
@@ -172,7 +173,9 @@ def _plan_passes(
         shapes = [tuple(language_model.linears[name].weight.shape) for name in readers]
         size = 8 * _CODES**2 + 8 * shapes[0][1] + (4 * shapes[0][1] ** 2 if options.hessian else 0)
         if options.gradient_windows:
-            size += sum(4 * rows + (4 * rows * columns if options.fisher else 0) for rows, columns in shapes)
+            for rows, columns in shapes:
+                size += 4 * rows + (4 * rows * columns if options.fisher else 0)
+                size += 4 * columns**2 if options.hessian else 0
         if passes[-1] and used + size > options.memory_bytes:
             passes.append([])
             used = 0
@@ -238,15 +241,21 @@ class _Sums:
 
     def means(self, tokens: int, gradient_tokens: int) -> dict[str, NDArray[Any]]:
         """Divide sums by the tokens they were taken over; histograms and maxima stay as they are."""
-        result = {}
+        result: dict[str, NDArray[Any]] = {}
         for key, total in self._arrays.items():
             kind = key.rpartition(".")[2]
             array = total.numpy()
             if kind == "joint":
                 result[key] = array.reshape(_CODES, _CODES).astype(np.uint64)
                 continue
-            count = {"largest": 1, "gradient_square": gradient_tokens, "fisher": gradient_tokens}
-            result[key] = array / np.float32(count.get(kind, tokens))
+            count: float = gradient_tokens if key.startswith("weight.") else tokens
+            if kind == "largest":
+                count = 1
+            elif key.startswith("weight.") and kind == "hessian":
+                # Divided by the sum of the tokens' weights.
+                squares = self._arrays[f"{key.removesuffix('hessian')}gradient_square"]
+                count = float(squares.mean()) or 1.0
+            result[key] = array / np.float32(count)
             if not np.isfinite(result[key]).all():
                 raise CheckpointError(f"calibration: {key} is not finite; the model overflows on this text")
         return result
@@ -282,6 +291,9 @@ class _Sums:
     def _add_gradient(self, name: str, inputs: torch.Tensor, gradient: torch.Tensor) -> None:
         squares = gradient.detach().reshape(-1, gradient.shape[-1]).square()
         self._array(f"weight.{name}.gradient_square", (squares.shape[1],)).add_(squares.sum(0))
+        if self._options.hessian:
+            hessian = self._array(f"weight.{name}.hessian", (inputs.shape[1],) * 2)
+            hessian.addmm_((inputs * squares.mean(1, keepdim=True)).T, inputs)
         if self._options.fisher:
             fisher = self._array(f"weight.{name}.fisher", (squares.shape[1], inputs.shape[1]))
             fisher.addmm_(squares.T, inputs.square())

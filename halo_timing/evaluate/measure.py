@@ -108,7 +108,7 @@ def quantize_model(
         return results
 
     def statistics(name: str) -> LayerStatistics:
-        return calibration.layer(name) if calibration is not None else LayerStatistics()
+        return LayerStatistics() if calibration is None else calibration.layer(name, method.loss_weighted)
 
     plan = None
     if method.planned and isinstance(quantizer, HaloQuantizer):

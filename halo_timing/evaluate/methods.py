@@ -37,6 +37,8 @@ class Method:
         None where the weights stay as they are.
     weighted
         Whether a calibration is used; else the weights are all it sees.
+    loss_weighted
+        Whether tokens count in a calibration by how much the loss depends on them, or all alike.
     sequential
         Calibrate each block on what the quantized blocks before it give.
     cost_map
@@ -49,6 +51,7 @@ class Method:
     summary: str
     quantizer: Quantizer | None
     weighted: bool = True
+    loss_weighted: bool = False
     sequential: bool = False
     cost_map: str = ""
     float_inputs: bool = False
@@ -125,9 +128,16 @@ def _uniform(group: int) -> Iterator[Method]:
                 sequential=sequential,
             )
         yield Method(
+            f"gptq-w{bits}-g{group}-loss",
+            f"GPTQ to {bits} bits, tokens weighted by what the loss depends on",
+            GptqQuantizer(bits, group),
+            loss_weighted=True,
+        )
+        yield Method(
             f"gptq-w{bits}-g{group}-descent",
-            f"GPTQ to {bits} bits, then two rounds of new scales and coordinate descent",
+            f"GPTQ to {bits} bits, tokens weighted, then two rounds of new scales and coordinate descent",
             GptqQuantizer(bits, group, sweeps=2),
+            loss_weighted=True,
         )
 
 
@@ -141,7 +151,7 @@ def _of_cost_map(name: str, cost_map: CostMap, tile: int | tuple[int, int]) -> I
     def ours(point: str, summary: str, own: CostMap = cost_map, **options: object) -> Method:
         parameters = {"sparse_share": SPARSE_SHARE, "fast_share": 1.0, **options}
         quantizer = HaloQuantizer(own, tile, **parameters)  # type: ignore[arg-type]
-        return Method(f"{name}-{point}", summary, quantizer, cost_map=name)
+        return Method(f"{name}-{point}", summary, quantizer, loss_weighted=True, cost_map=name)
 
     def published(point: str, share: float, levels: tuple[int, ...]) -> Method:
         quantizer = HaloQuantizer(

@@ -253,7 +253,13 @@ def _describe(method: Method) -> list[Any]:
         name: value.digest if isinstance(value, CostMap) else value
         for name, value in method.quantizer.get_params().items()
     }
-    return [type(method.quantizer).__name__, parameters, method.weighted, method.sequential]
+    return [
+        type(method.quantizer).__name__,
+        parameters,
+        method.weighted,
+        method.loss_weighted,
+        method.sequential,
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 One safetensors file, in which layers that read the same tensor (such as query, key and value) share the
 arrays of their input: ``input.<I>.mean_square``, ``.largest``, ``.hessian`` and ``.joint``, where I is the
-name of the first weight that reads it; and of each weight W ``weight.<W>.gradient_square`` and, where it was
-asked for, ``.fisher``. Its metadata ``halo_timing`` is a JSON text with what was read and which weight reads
-which input. ``docs/formats.md`` says what each array holds.
+name of the first weight that reads it; and of each weight W ``weight.<W>.gradient_square``, ``.hessian`` and,
+where it was asked for, ``.fisher``. Its metadata ``halo_timing`` is a JSON text with what was read and which
+weight reads which input. ``docs/formats.md`` says what each array holds.
 """
 
 from __future__ import annotations
@@ -111,8 +111,17 @@ class CalibrationFile:
         """Weights that it knows, sorted."""
         return tuple(sorted(self.description["inputs"]))
 
-    def layer(self, name: str) -> LayerStatistics:
+    def layer(self, name: str, loss_weighted: bool = True) -> LayerStatistics:
         """Statistics of the layer with this weight.
+
+        Parameters
+        ----------
+        name
+            The weight.
+        loss_weighted
+            Take means over tokens weighted by the mean squared gradient of the layer's outputs, where the
+            calibration has gradients: tokens that the loss hardly depends on, such as the first of a window
+            with its huge activations, then count for little. Otherwise all tokens count alike.
 
         Raises
         ------
@@ -120,9 +129,15 @@ class CalibrationFile:
             If it does not know the weight.
         """
         source = self._input(name)
+        hessian = self._read(f"weight.{name}.hessian") if loss_weighted else None
+        if hessian is None:
+            mean_square = self._read(f"input.{source}.mean_square")
+            hessian = self._read(f"input.{source}.hessian")
+        else:
+            mean_square = hessian.diagonal().copy()
         return LayerStatistics(
-            mean_square=self._read(f"input.{source}.mean_square"),
-            hessian=self._read(f"input.{source}.hessian"),
+            mean_square=mean_square,
+            hessian=hessian,
             gradient_square=self._read(f"weight.{name}.gradient_square"),
             fisher=self._read(f"weight.{name}.fisher"),
         )
