@@ -440,6 +440,12 @@ def test_python_of_the_readme(
     assert re.search(r"[\d.]+ bits a weight", capsys.readouterr().out)
 
 
+def test_python_of_the_checkpoints_page(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = fenced(DOCS["docs/checkpoints.md"], "python")
+    exec(compile(code, "docs/checkpoints.md", "exec"), {})
+    assert capsys.readouterr().out == "True\n"
+
+
 def test_the_example_mac_is_characterised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = EXAMPLES / "mac.v"
     main_arguments = [

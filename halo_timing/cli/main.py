@@ -22,7 +22,9 @@ _COMMANDS = {
     "costmap": "halo_timing.cli.costmap:costmap",
     "export": "halo_timing.cli.export:export_command",
     "diff": "halo_timing.cli.diff:diff",
+    "calibrate": "halo_timing.cli.calibrate:calibrate",
     "quantize": "halo_timing.cli.quantize:quantize",
+    "evaluate": "halo_timing.cli.evaluate:evaluate",
     "report": "halo_timing.cli.report:report",
     "run": "halo_timing.cli.run:run",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,14 @@ class CostMap:
         """Period of each value of a level's codebook at its voltage, without margin, shape ``(size,)``."""
         own = self.levels[level].value_period_ps
         return self.period_ps[np.isin(self.values, self.levels[level].codebook)] if own is None else own
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the arrays, whatever the metadata says."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.to_arrays().items()):
+            digest.update(canonical_json([name, str(array.dtype), array.shape]).encode() + array.tobytes())
+        return digest.hexdigest()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays as they are stored in ``costmap.safetensors``."""
