@@ -175,7 +175,7 @@ class CostMap:
                     codebook=arrays[f"codebook.{index}.values"].astype(np.int16),
                     period_ps=float(arrays[f"codebook.{index}.period_ps"][0]),
                     vdd_v=float(arrays[f"codebook.{index}.vdd"][0]),
-                    value_period_ps=arrays[f"codebook.{index}.value_period_ps"],
+                    value_period_ps=arrays.get(f"codebook.{index}.value_period_ps"),
                 )
                 for index in range(metadata["levels"])
             )
