@@ -18,6 +18,7 @@ from halo_timing.costmap.distributions import (
     Distribution,
     empirical,
     fit_codebook,
+    magnitudes,
 )
 from halo_timing.errors import UsageError
 
@@ -90,6 +91,16 @@ def test_grids_of_three_and_four_bits() -> None:
     assert fit_codebook(np.arange(-8, 8), GAUSSIAN).sqnr_db == pytest.approx(19.2, abs=0.1)
     assert fit_codebook(np.array(POT16), GAUSSIAN).sqnr_db == pytest.approx(14.2, abs=0.05)
     assert fit_codebook(np.arange(-4, 4), STUDENT_T5).sqnr_db == pytest.approx(10.7, abs=0.1)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_magnitudes_are_those_of_samples(name: str) -> None:
+    weights = np.abs(WEIGHTS[name](np.random.default_rng(2), 100_000))
+    folded = magnitudes(DISTRIBUTIONS[name])
+    codebook = np.arange(16)
+    fit = fit_codebook(codebook, folded)
+    assert sampled_error(codebook, weights, fit.scale) == pytest.approx(fit.error, rel=0.06)
+    assert folded.totals == pytest.approx([1, weights.mean(), 1], abs=0.01)
 
 
 @given(st.lists(st.integers(-127, 127), min_size=1, max_size=9), st.integers(1, 7))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -25,7 +26,9 @@ from safetensors.numpy import save_file
 
 import halo_timing as ht
 from halo_timing.cli import main
+from halo_timing.cli.mac_options import mac_options
 from halo_timing.cli.main import cli
+from halo_timing.costmap.export import FORMATS
 from halo_timing.pdk.descriptor import (
     CellValues,
     ConstraintValues,
@@ -212,10 +215,8 @@ def test_options_in_tables_are_those_of_the_command() -> None:
     assert options <= known
     options, keys = names_under("docs/adding-a-mac.md", "Verilog of your own")
     assert keys == set(OwnMac.model_fields)
-    characterize = cli.get_command(click.Context(cli), "characterize")
-    assert characterize is not None
-    known = {name for parameter in characterize.params for name in parameter.opts}
-    assert options == known - {"--mac", "--pdk", "--corner", "--corners", "--out", "-j", "--jobs"}
+    own = click.command()(mac_options(lambda **_: None))
+    assert options == {name for parameter in own.params for name in parameter.opts} - {"--mac"}
 
 
 def test_the_main_figures_name_a_mac_to_beat() -> None:
@@ -409,6 +410,20 @@ def test_the_example_script_reads_a_cost_map_without_this_package(folder: Path) 
     assert len(decibels) >= 2
     assert decibels == sorted(decibels)
     assert "nangate45" in done.stdout
+
+
+def test_the_example_that_takes_numpy_alone_reads_every_array(folder: Path) -> None:
+    read = runpy.run_path(str(EXAMPLES / "read_with_numpy.py"))["read"]
+    arrays, about = read(folder / "costmap.safetensors")
+    expected, metadata = stored(folder / "costmap.safetensors")
+    assert about == metadata
+    assert arrays.keys() == expected.keys()
+    assert all(np.array_equal(arrays[name], expected[name], equal_nan=True) for name in expected)
+
+
+def test_the_formats_of_exports_are_listed() -> None:
+    (listed,) = names_under("docs/exports.md", "Exports")
+    assert listed == set(FORMATS)
 
 
 def test_python_of_the_readme(

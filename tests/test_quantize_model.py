@@ -270,6 +270,21 @@ def test_bad_weights_leave_nothing(existing: bool, source: Path, work_dir: Path)
     quantize_checkpoint(source, MAP, out, QuantizeOptions(tile=16, exclude=("*.0.mlp.*",)))
 
 
+def test_weights_that_went_bad_after_a_kill_leave_nothing(
+    source: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(model_module, "put_in_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            quantize_checkpoint(source, MAP, work_dir / "out", SMALL)
+    model = tiny_model()
+    model["model.layers.0.mlp.up_proj.weight"][1, 2] = np.inf
+    save_file(model, source / "model.safetensors")
+    with pytest.raises(CheckpointError, match="are NaN or infinite"):
+        quantize_checkpoint(source, MAP, work_dir / "out", SMALL)
+    assert not (work_dir / "out").exists()
+
+
 def test_other_refusals_leave_nothing(source: Path, work_dir: Path) -> None:
     out = work_dir / "out"
     with pytest.raises(CostMapError, match="made for 9-bit"):

@@ -20,6 +20,8 @@ _COMMANDS = {
     "testbench": "halo_timing.cli.testbench:testbench",
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
+    "export": "halo_timing.cli.export:export_command",
+    "diff": "halo_timing.cli.diff:diff",
     "calibrate": "halo_timing.cli.calibrate:calibrate",
     "quantize": "halo_timing.cli.quantize:quantize",
     "evaluate": "halo_timing.cli.evaluate:evaluate",

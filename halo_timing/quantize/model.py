@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -315,8 +316,8 @@ def _describe(
         "options": asdict(options),
         "source": [file.path.name for file in checkpoint.files],
     }
-    # The forms of the result change nothing in what is quantized.
-    key = {**report, "options": asdict(replace(options, formats=()))}
+    # The forms of the result change nothing in what is quantized; another version of the program may.
+    key = {**report, "options": asdict(replace(options, formats=())), "version": version("halo-timing")}
     return {"native": native, "report": json.loads(canonical_json(report)), "key": key}
 
 
@@ -327,7 +328,7 @@ def _check_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
     return formats
 
 
-def _folded_sqnr_db(tensors: tuple[TensorReport, ...], noise: float | None) -> float | None:
+def _folded_sqnr_db(tensors: tuple[TensorReport, ...], noise: float) -> float | None:
     """Signal over what folding the sparse part into int8 has added; None where nothing was."""
     signal = sum(tensor.quality[HALO].signal for tensor in tensors)
     return round(10 * math.log10(signal / noise), 4) if signal and noise else None

@@ -70,7 +70,7 @@ class Outputs:
     notes
         Sentences that the user should read.
     folded_noise
-        Squared error that folding the sparse part into int8 has added; None where that form was not written.
+        Squared error that folding the sparse part into int8 has added.
     """
 
     checkpoint: Checkpoint
@@ -81,7 +81,7 @@ class Outputs:
     told: Callable[[int], None]
     finished: dict[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    folded_noise: float | None = None
+    folded_noise: float = 0.0
 
     def write(self, formats: tuple[str, ...], native_description: Mapping[str, Any]) -> None:
         """Write the forms asked for."""
@@ -94,11 +94,8 @@ class Outputs:
             for file in self.checkpoint.files:
                 path = self.finished[file.name] = self.work / f"dense-{file.name}"
                 write_tensor_file(path, file.header, self._dense_data(file))
-            if self.checkpoint.index:
-                company_here = {**company, self.checkpoint.index.name: self.checkpoint.index}
-            else:
-                company_here = company
-            for name, path in company_here.items():
+            index = self.checkpoint.index
+            for name, path in (company | ({index.name: index} if index else {})).items():
                 self.finished[name] = self.work / f"copy-{name}"
                 shutil.copyfile(path, self.finished[name])
         if "compressed-tensors" in formats:
@@ -131,7 +128,6 @@ class Outputs:
             self.told(math.prod(entry.shape))
 
     def _write_int8(self, company: Mapping[str, Path]) -> None:
-        self.folded_noise = 0.0
         weight_map: dict[str, str] = {}
         total = 0
         for file in self.checkpoint.files:
@@ -199,7 +195,6 @@ class Outputs:
     ) -> None:
         groups = codes.reshape(*scales.shape, -1) * scales[..., None]
         difference = groups.reshape(codes.shape) - quantized.dequantize(start, stop)
-        assert self.folded_noise is not None
         self.folded_noise += float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
 
 

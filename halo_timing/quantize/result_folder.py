@@ -49,6 +49,8 @@ def working_folder(out: Path, source: Path) -> Iterator[Path]:
         is_new = not out.exists()
         if not is_new:
             _check_usable(out, source)
+            # A folder with nothing but what an interrupted run has begun is as good as new.
+            is_new = [path.name for path in out.iterdir()] == [_WORK_NAME]
             for begun in out.glob(f".{REPORT_NAME}.*{PART_SUFFIX}"):
                 begun.unlink()
         work.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from halo_timing.report.provenance import DEFINITIONS, commands, records
 from halo_timing.report.result import load_result
 from halo_timing.report.shape import shape_chart
 from halo_timing.report.text import fixed
+from halo_timing.report.transitions import transition_view
 
 _TEMPLATES = "templates"
 
@@ -54,11 +55,11 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
         If a file of the result is missing or damaged.
     """
     result = load_result(out, references, metrics)
-    metadata = result.mac.tables.metadata
+    metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
-    script = _asset("page.js")
+    script = asset("page.js")
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             result=result,
@@ -71,12 +72,13 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             shape=shape_chart(result),
             paths=path_chart(result),
             netlists=netlist_views(result),
+            transitions=transition_view(result, dynamic) if dynamic is not None else None,
             model=model_view(result, result.model) if result.model else None,
             commands=commands(result),
             records=records(result),
             definitions=DEFINITIONS,
-            style=_asset("page.css"),
-            dark=_asset("dark.css"),
+            style=asset("page.css"),
+            dark=asset("dark.css"),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -84,9 +86,10 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Make the templates' environment, once."""
     # Names and paths come from users: everything is escaped, whatever a template's suffix.
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("halo_timing.report", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -94,11 +97,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["fixed"] = fixed
-    return environment
+    made.filters["fixed"] = fixed
+    return made
 
 
 @lru_cache(maxsize=8)
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Return a style sheet or script of ours, which needs no escaping."""
     return Markup((files("halo_timing.report") / _TEMPLATES / name).read_text(encoding="utf-8"))

@@ -37,12 +37,13 @@ def choose_corners(pdk: Pdk, wanted: str) -> list[Corner]:
 
 
 def characterize_corners(
-    session: Session, corners: Sequence[Corner], mac: Mac, out: Path
+    session: Session, corners: Sequence[Corner], mac: Mac, out: Path, *, simulate_all: bool = True
 ) -> list[list[Record]]:
     """Map `mac` at the corner of `session`, and time that netlist there and at each of `corners`.
 
     The corner of the session is `out` itself, a result folder like any other. Each further corner is a whole
     result folder as well, in ``corners/NAME``, with the same netlist; ``corners.json`` lists them all.
+    Without `simulate_all` a simulation that the session asks for is of its own corner alone.
 
     Returns
     -------
@@ -65,10 +66,11 @@ def characterize_corners(
     records = [[mapped, *make_tables(session, mac, mapped, out)]]
     entries = [IndexEntry(home.name, home.voltage_v, home.temperature_c, Path())]
     for corner in others:
-        there = replace(session, corner=corner)
+        there = replace(session, corner=corner, dynamic=session.dynamic if simulate_all else None)
         folder = Path(CORNERS_FOLDER) / corner.name
         netlist = there.execute(_same_netlist_step(there, mapped, out, corner), out / folder)
-        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=f"{corner.name}/")])
+        label = f"{folder.as_posix()}/"
+        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=label)])
         entries.append(IndexEntry(corner.name, corner.voltage_v, corner.temperature_c, folder))
     write_index(out, session.pdk.name, entries)
     return records
@@ -99,4 +101,4 @@ def _same_netlist_step(there: Session, mapped: Record, out: Path, corner: Corner
         "provenance": there.provenance,
         "constraints": [constraints.output_load_ff, constraints.input_slew_ps],
     }
-    return Step(f"{corner.name}/mapped", inputs, action)
+    return Step(f"{CORNERS_FOLDER}/{corner.name}/mapped", inputs, action)
