@@ -131,9 +131,9 @@ def test_calibration_by_the_definitions(
     for name in (Q, K, DOWN):
         inputs, gradients = captured(language_model, name, windows)
         x, g = np.concatenate(inputs), np.concatenate(gradients[:3])
-        known = result.layer(name)
+        known = result.layer(name, loss_weighted=True)
         hessian = x.T @ x / len(x)
-        alike = result.layer(name, loss_weighted=False)
+        alike = result.layer(name)
         np.testing.assert_allclose(alike.hessian, hessian, atol=1e-5 * np.abs(hessian).max())
         np.testing.assert_allclose(alike.mean_square, np.mean(x**2, 0), rtol=1e-4)
         importance = np.mean(g**2, axis=1)

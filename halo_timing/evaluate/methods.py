@@ -151,7 +151,7 @@ def _of_cost_map(name: str, cost_map: CostMap, tile: int | tuple[int, int]) -> I
     def ours(point: str, summary: str, own: CostMap = cost_map, **options: object) -> Method:
         parameters = {"sparse_share": SPARSE_SHARE, "fast_share": 1.0, **options}
         quantizer = HaloQuantizer(own, tile, **parameters)  # type: ignore[arg-type]
-        return Method(f"{name}-{point}", summary, quantizer, loss_weighted=True, cost_map=name)
+        return Method(f"{name}-{point}", summary, quantizer, cost_map=name)
 
     def published(point: str, share: float, levels: tuple[int, ...]) -> Method:
         quantizer = HaloQuantizer(

@@ -111,7 +111,7 @@ class CalibrationFile:
         """Weights that it knows, sorted."""
         return tuple(sorted(self.description["inputs"]))
 
-    def layer(self, name: str, loss_weighted: bool = True) -> LayerStatistics:
+    def layer(self, name: str, loss_weighted: bool = False) -> LayerStatistics:
         """Statistics of the layer with this weight.
 
         Parameters
@@ -121,7 +121,9 @@ class CalibrationFile:
         loss_weighted
             Take means over tokens weighted by the mean squared gradient of the layer's outputs, where the
             calibration has gradients: tokens that the loss hardly depends on, such as the first of a window
-            with its huge activations, then count for little. Otherwise all tokens count alike.
+            with its huge activations, then count for little. Otherwise all tokens count alike. It lowered the
+            loss of GPTQ by a third where it was measured (SmolLM2-135M), but raised that of codebooks with a
+            sparse part, which keeps the weights of huge inputs apart anyway.
 
         Raises
         ------
