@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,8 +27,9 @@ class RunConfig(BaseModel):
         Checkpoint to quantize: a name of a packaged model, or a path; None quantizes nothing.
     dynamic
         Simulate transitions of this MAC and of the fastest reference, besides bounding all.
-    levels, margin, min_size
-        Levels of the cost map, the share added to their periods, and the smallest codebook.
+    levels, period_from, margin, min_size
+        Levels of the cost map (how many, ``auto``, or which, as ``costmap --levels`` takes them), whether their
+        periods are the bounds or simulated ones, the share added to these, and the smallest codebook.
     tile, fast_share, outlier_sigma
         Quantizer's tile size, share of weights at the fastest level, and outlier limit.
     """
@@ -41,7 +42,8 @@ class RunConfig(BaseModel):
     reference: tuple[str, ...] | None = None
     model: str | None = "minilm"
     dynamic: bool = True
-    levels: int = Field(DEFAULT_LEVELS, ge=1, le=16)
+    levels: int | str = DEFAULT_LEVELS
+    period_from: Literal["bound", "dynamic"] = "bound"
     margin: float = Field(0.0, ge=0, le=1)
     min_size: int = Field(DEFAULT_MIN_SIZE, ge=1)
     tile: int = Field(128, ge=1)

@@ -104,7 +104,7 @@ def _characterize_references(session: Session, references: Sequence[Mac], out: P
 
 
 def _costmap_step(config: RunConfig, session: Session, measured: Sequence[Record], out: Path) -> Step:
-    options = config.model_dump(include={"levels", "margin", "min_size"})
+    options = config.model_dump(include={"levels", "margin", "min_size"}) | {"source": config.period_from}
 
     def action(working: Path) -> None:
         session.reporter.started("costmap", 1)
