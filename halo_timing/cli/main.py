@@ -20,6 +20,7 @@ _COMMANDS = {
     "characterize": "halo_timing.cli.characterize:characterize",
     "costmap": "halo_timing.cli.costmap:costmap",
     "quantize": "halo_timing.cli.quantize:quantize",
+    "estimate": "halo_timing.cli.estimate:estimate",
     "report": "halo_timing.cli.report:report",
     "run": "halo_timing.cli.run:run",
 }
