@@ -94,8 +94,7 @@ class MacUnit:
             pdk=str(tables.metadata["pdk"]),
             corner=str(tables.metadata["corner"]),
             area_um2=float(synthesis["area_um2"]),
-            # An activation takes an edge into its register before its latency counts.
-            pipeline=Pipeline(hop=1, latency=max(int(synthesis["reference"]["latency"]) - 1, 1)),
+            pipeline=Pipeline(hop=1, latency=int(synthesis["reference"]["latency"])),
             values=tables.values,
             period_ps=tables.period_ps,
             energy_fj=energy_fj,

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from halo_timing.errors import UsageError
+
+WeightLoad = Literal["skewed", "chain", "stall"]
+WEIGHT_LOADS: tuple[WeightLoad, ...] = get_args(WeightLoad)
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Pipeline:
     hop
         From an incoming partial sum to the outgoing one.
     latency
-        From an activation in the activation register to its outgoing sum.
+        From an activation at the input to its outgoing sum.
     """
 
     hop: int = 1
@@ -37,13 +41,16 @@ class Array:
     ----------
     rows, columns
         Elements along inputs and outputs.
-    double_buffered
-        Whether elements have a second weight register, so that the next tile's weights come in meanwhile.
+    weight_load
+        How the next tile's weights come in. ``"stall"``: while the array stands, elements have one weight
+        register. With a second one, they come in while the array works: ``"skewed"``, a row a cycle behind
+        the wave in which elements change over; ``"chain"``, as ``rtl/systolic_array.v`` does it, which begins
+        when the last element has changed over.
     """
 
     rows: int = 128
     columns: int = 128
-    double_buffered: bool = True
+    weight_load: WeightLoad = "skewed"
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.columns < 1:
@@ -63,9 +70,9 @@ def run_cycles(array: Array, tiles: int, vectors: int, pipeline: Pipeline) -> in
     """Cycles of `tiles` tiles one after another at one clock, `vectors` activations each.
 
     The first tile's weights take a cycle a row. The last activation then needs ``columns - 1`` cycles to
-    reach the last column, ``(rows - 1) * hop`` down it, and the MAC's latency. Without a second register, every
-    tile takes all of this, which is what SCALE-Sim counts (``2 rows + columns + vectors - 2`` with hop and
-    latency 1). With it, tile follows tile without a gap, or as fast as weights come in.
+    reach the last column, ``(rows - 1) * hop`` down it, and the MAC's latency. Where the array stands while
+    weights load, every tile takes all of this, which is what SCALE-Sim counts (``2 rows + columns + vectors
+    - 2`` with hop and latency 1). Otherwise tile follows tile without a gap, or as fast as weights come in.
 
     Returns
     -------
@@ -75,9 +82,11 @@ def run_cycles(array: Array, tiles: int, vectors: int, pipeline: Pipeline) -> in
     if tiles == 0:
         return 0
     drain = (array.rows - 1) * pipeline.hop + (array.columns - 1) + pipeline.latency - 1
-    if not array.double_buffered:
+    if array.weight_load == "stall":
         return tiles * (array.rows + vectors + drain)
-    return array.rows + (tiles - 1) * max(vectors, array.rows) + vectors + drain
+    change_over = array.rows + array.columns if array.weight_load == "chain" else 0
+    interval = max(vectors, change_over + array.rows)
+    return array.rows + (tiles - 1) * interval + vectors + drain
 
 
 def level_order(tiles: Sequence[int], current: int | None) -> list[int]:

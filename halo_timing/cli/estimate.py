@@ -16,7 +16,7 @@ from halo_timing.accelerator.comparison import Comparison, Macs, compare
 from halo_timing.accelerator.components import DRAM_GB_PER_S, TRANSITION_NS, Memory
 from halo_timing.accelerator.estimate import Estimate
 from halo_timing.accelerator.shapes import find_shape
-from halo_timing.accelerator.systolic import Array
+from halo_timing.accelerator.systolic import WEIGHT_LOADS, Array, WeightLoad
 from halo_timing.accelerator.tile_levels import QuantizedLevels, SharedLevels
 from halo_timing.accelerator.workload import PHASES, Phase, Workload
 from halo_timing.errors import UsageError
@@ -43,7 +43,13 @@ from halo_timing.files import write_json
 @click.option("--batch", default=1, show_default=True, help="Prompts at a time.")
 @click.option("--sequence", default=2048, show_default=True, help="Tokens of a prompt.")
 @click.option("--array", "array_size", default="128x128", show_default=True, help="Rows (inputs) x columns.")
-@click.option("--single-buffered", is_flag=True, help="Weights load while the array stands.")
+@click.option(
+    "--weight-load",
+    type=click.Choice(WEIGHT_LOADS),
+    default="skewed",
+    show_default=True,
+    help="How the next tile comes in: behind the wave, as rtl/systolic_array.v does, or while all stand.",
+)
 @click.option("--bandwidth", default=DRAM_GB_PER_S, show_default=True, help="Of the main memory, GB/s.")
 @click.option("--transition-ns", default=TRANSITION_NS, show_default=True, help="Time of a change of level.")
 @click.option("--transition-nj", default=0.0, show_default=True, help="Energy of a change of level.")
@@ -61,7 +67,7 @@ def estimate(
     batch: int,
     sequence: int,
     array_size: str,
-    single_buffered: bool,
+    weight_load: WeightLoad,
     bandwidth: float,
     transition_ns: float,
     transition_nj: float,
@@ -89,7 +95,7 @@ def estimate(
         tile_levels = SharedLevels(_shares(shares or "1"), sparse)
     phases = cast(tuple[Phase, ...], PHASES if phase == "both" else (phase,))
     workloads = [Workload(shape, name, batch, sequence) for name in phases]
-    comparison = compare(macs, tile_levels, workloads, Array(rows, columns, not single_buffered), memory)
+    comparison = compare(macs, tile_levels, workloads, Array(rows, columns, weight_load), memory)
     content = comparison.to_json()
     if out:
         write_json(out, content)
