@@ -65,7 +65,8 @@ def multiply_add(
         Bit patterns; every NaN is :data:`CANONICAL_NAN`.
     """
     w, x = (
-        np.asarray(bits).astype(np.uint16).view(np.float16).astype(np.float32) for bits in (weight, activation)
+        np.asarray(bits).astype(np.uint16).view(np.float16).astype(np.float32)
+        for bits in (weight, activation)
     )
     c = np.asarray(partial_sum).astype(np.uint32).view(np.float32)
     with np.errstate(all="ignore"):

@@ -51,8 +51,12 @@ def test_published_shapes_have_the_published_sizes() -> None:
 
 def test_shape_of_a_config_file_and_of_a_checkpoint_agree(tmp_path: Path) -> None:
     config = {
-        "model_type": "llama", "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2,
+        "model_type": "llama",
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     described = find_shape(str(tmp_path))
