@@ -10,7 +10,8 @@
 // a comes unpacked (from fp16_product.v), b and the sum are single precision. A NaN is always 7fc00000; an
 // exact difference of 0 is +0.
 module fp32_accumulate #(
-  parameter STAGES = 4  // 1 ... 5
+  parameter STAGES        = 4,           // 1 ... 5
+  parameter [127:0] ADDER = "sklansky"   // see adder.v
 ) (
   input  wire        clk,
   input  wire        sign_a,
@@ -41,9 +42,17 @@ module fp32_accumulate #(
   wire [7:0]  exponent_b    = {b[30:24], b[23] | ~b_has_one};
   wire [23:0] significand_b = {b_has_one, b[22:0]};
 
-  wire        a_is_larger   = {exponent_a, significand_a} > {exponent_b, significand_b};
+  // a > b, where a + ~b carries out.
+  wire        a_is_larger;
+  wire [31:0] unused_difference;
+  adder #(.WIDTH(33), .ADDER(ADDER)) u_compare (
+    .a({1'b0, exponent_a, significand_a}), .b({1'b0, ~exponent_b, ~significand_b}),
+    .sum({a_is_larger, unused_difference})
+  );
   wire [7:0]  exponent_1    = a_is_larger ? exponent_a : exponent_b;
-  wire [7:0]  distance_1    = a_is_larger ? exponent_a - exponent_b : exponent_b - exponent_a;
+  wire [7:0]  distance_a    = exponent_a - exponent_b;
+  wire [7:0]  distance_b    = exponent_b - exponent_a;
+  wire [7:0]  distance_1    = a_is_larger ? distance_a : distance_b;
   wire [23:0] larger_1      = a_is_larger ? significand_a : significand_b;
   wire [23:0] smaller_1     = a_is_larger ? significand_b : significand_a;
   wire        subtract_1    = sign_a ^ sign_b;
@@ -82,7 +91,12 @@ module fp32_accumulate #(
   );
 
   // 3. Add or subtract: never negative.
-  wire [27:0] total_3 = {1'b0, larger_2q, 3'd0} + ({1'b0, smaller_2q} ^ {28{subtract_2q}}) + {27'd0, subtract_2q};
+  wire [27:0] total_3;
+  wire        unused_column;
+  adder #(.WIDTH(29), .ADDER(ADDER)) u_add (
+    .a({1'b0, larger_2q, 3'd0, subtract_2q}), .b({{1'b0, smaller_2q} ^ {28{subtract_2q}}, subtract_2q}),
+    .sum({total_3, unused_column})
+  );
 
   wire [7:0]  exponent_3q;
   wire [27:0] total_3q;
@@ -112,7 +126,10 @@ module fp32_accumulate #(
   // 5. Round; a carry out of the fraction counts the exponent up, as it should.
   wire        round_up  = total_4q[3] & (total_4q[4] | (|total_4q[2:0]));
   wire [7:0]  field     = total_4q[27] ? exponent_4q[7:0] : 8'd0;
-  wire [30:0] rounded   = {field, total_4q[26:4]} + {30'd0, round_up};
+  wire [30:0] rounded;
+  adder #(.WIDTH(31), .ADDER(ADDER)) u_round (
+    .a({field, total_4q[26:4]}), .b({30'd0, round_up}), .sum(rounded)
+  );
   wire        overflow  = total_4q[27] & (exponent_4q >= 9'd255);
   wire        nan_4     = kind_4q[4];
   wire        infinite_4 = kind_4q[3];

@@ -14,7 +14,7 @@
 module fp_mac #(
   parameter ADD_STAGES         = 4,           // 1 ... 5
   parameter [127:0] MULTIPLIER = "dadda",     // of the significands: "dadda", "wallace", "array" or "booth"
-  parameter [127:0] ADDER      = "sklansky"   // of the multiplier
+  parameter [127:0] ADDER      = "sklansky"   // of significands, see adder.v
 ) (
   input  wire        clk,
   input  wire        rst_n,  // synchronous
@@ -79,7 +79,7 @@ module fp_mac #(
   );
 
   wire [31:0] next_psum;
-  fp32_accumulate #(.STAGES(ADD_STAGES)) u_accumulate (
+  fp32_accumulate #(.STAGES(ADD_STAGES), .ADDER(ADDER)) u_accumulate (
     .clk(clk), .sign_a(product_q[34]), .exponent_a(product_q[33:26]), .significand_a(product_q[25:2]),
     .infinite_a(product_q[1]), .nan_a(product_q[0]), .b(psum_in), .sum(next_psum)
   );
