@@ -6,12 +6,13 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study test lint setup setup-test tools clean
+.PHONY: help demo study test proof lint setup setup-test tools clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
 	@echo "make study  set up, then characterise every MAC of the family on Nangate45 (results/study)"
 	@echo "make test   set up, then run linters, type checks and tests"
+	@echo "make proof  every toggle of dynamic timing against Icarus Verilog, 18 netlists: half an hour or more, resumes"
 	@echo "make lint   linters and type checks only"
 	@echo "make clean  remove the virtual environment and the demo's results"
 
@@ -26,6 +27,9 @@ study: setup
 
 test: setup-test lint
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q --cov --cov-report=term
+
+proof: setup-test
+	$(BIN)/python -m benchmarks.icarus_proof
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -1,120 +1,164 @@
-"""Dynamic timing against Icarus Verilog: speed on one core, and equality of every toggle.
+"""Speed of exhaustive dynamic timing, beside Icarus Verilog and KyuPy on the same netlists and delays.
 
-    python benchmarks/dynamic.py [--pdk nangate45] [--mac array --mac booth] [--random 20000] [--walks 2]
+    python -m benchmarks.dynamic [--pdk nangate45] [--mac array] [--delays sdf] [--timed 8] [--jobs 2]
 
-Both simulate the same mapped MAC with the same delays. Icarus walks through all transitions of some random
-weights; its time is that of `vvp` alone, without a dump. Ours is the whole exhaustive run: preparation of
-each weight, simulation, energies, period and histogram of each stage.
+Transitions a second of one core's processor time, measured one after the other in one run. Icarus walks
+through all 65 280 transitions between two different activations, for some random weights: the time of ``vvp``
+alone, without a dump and without the logic behind the product register. KyuPy propagates random transitions
+(see :mod:`benchmarks.kyupy_peer`). Ours is the whole exhaustive run over all weights: the model, the
+preparation of each weight, simulation, period, worst transition and histogram of each stage.
+
+Then the whole table on several threads: seconds by the clock, and peak memory, in a process of its own. At
+the end, the time that compiling the kernels takes at the first call, and when they are kept on disk.
+``--delays nldm`` lets our events carry slews; the peers have fixed delays all the same.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import multiprocessing
+import os
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import click
 import numpy as np
 
-from halo_timing.characterization import mapping_target, timing_conditions
-from halo_timing.dynamic.activation import find_activation_nets
-from halo_timing.dynamic.exhaustive import group_stages, simulate_exhaustive
-from halo_timing.dynamic.icarus_bench import simulate_walks_in_icarus, time_walks_in_icarus
-from halo_timing.dynamic.stages import find_stages, launch_times
-from halo_timing.dynamic.walks import Walk, full_walk, simulate_walks
-from halo_timing.held_weight import find_held_weight
+from benchmarks.icarus_proof import MACS
+from benchmarks.kyupy_peer import kyupy_rate
+from halo_timing.dynamic.exhaustive import simulate_exhaustive
+from halo_timing.dynamic.icarus_bench import time_walks_in_icarus
+from halo_timing.dynamic.slews import NldmDelays
+from halo_timing.dynamic.walks import Walk, full_walk
 from halo_timing.pdk.registry import load_pdk
-from halo_timing.rtl import find_mac
-from halo_timing.sdf import read_sdf
-from halo_timing.sta import write_delays
-from halo_timing.synthesis import synthesize
 from halo_timing.tools.icarus import find_icarus
-from halo_timing.tools.opensta import find_opensta
-from halo_timing.tools.yosys import find_yosys
+from tests.dynamic_support import Bench, make_bench
 
-STEPS = 100
+Result = TypeVar("Result")
+DelaySource = Literal["sdf", "nldm"]
+
+COLUMNS = (
+    ("PDK", 11), ("MAC", 15), ("gates", 6), ("Icarus/s", 9), ("KyuPy/s", 14), ("ours/s", 10),
+    ("x Icarus", 9), ("x KyuPy", 8), ("table s", 8), ("CPU s", 6), ("peak MB", 8),
+)  # fmt: skip
 
 
 @click.command()
-@click.option("--pdk", "pdk_name", default="nangate45", show_default=True)
-@click.option("--mac", "specs", multiple=True, default=("array", "booth"), show_default=True)
-@click.option(
-    "--random", "random_count", default=20_000, show_default=True, help="Random transitions compared."
-)
-@click.option("--walks", default=2, show_default=True, help="Full walks compared, one weight each.")
-@click.option("--timed", default=8, show_default=True, help="Random weights that Icarus is timed on.")
-@click.option("--jobs", default=1, show_default=True, help="Threads of ours.")
-def main(pdk_name: str, specs: Sequence[str], random_count: int, walks: int, timed: int, jobs: int) -> None:
-    """Compare dynamic timing with Icarus Verilog."""
-    for spec in specs:
-        with tempfile.TemporaryDirectory() as folder:
-            _compare(pdk_name, spec, Path(folder), random_count, walks, timed, jobs)
-
-
-def _compare(
-    pdk_name: str, spec: str, folder: Path, random_count: int, walks: int, timed: int, jobs: int
+@click.option("--pdk", "pdks", multiple=True, default=("nangate45",), show_default=True)
+@click.option("--mac", "macs", multiple=True, default=MACS[:-1], show_default=True)
+@click.option("--delays", type=click.Choice(["sdf", "nldm"]), default="sdf", show_default=True)
+@click.option("--timed", default=8, show_default=True, help="Random weights that Icarus walks through.")
+@click.option("--jobs", default=2, show_default=True, help="Threads for the whole table.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Measure Icarus and KyuPy too.")
+def main(
+    pdks: Sequence[str], macs: Sequence[str], delays: DelaySource, timed: int, jobs: int, peers: bool
 ) -> None:
-    pdk, mac = load_pdk(pdk_name, install=True), find_mac(spec)
-    corner = pdk.corner()
-    conditions = timing_conditions(pdk, corner)
-    netlist = synthesize(mac, mapping_target(pdk, corner), mac.recipes[0], find_yosys(), folder)
-    sdf_path = folder / "delays.sdf"
-    arrivals = write_delays(netlist, mac.interface, conditions, find_opensta(), sdf_path, folder / "sta.log")
-    sdf, held, icarus = read_sdf(sdf_path), find_held_weight(netlist, mac.interface), find_icarus()
-    nets = find_activation_nets(netlist, mac.interface, held)
-    stages = find_stages(netlist, mac.interface, held, nets)
-    groups = group_stages(netlist, sdf, stages, launch_times(netlist, sdf, arrivals), None)
-    model = next(group.model for group in groups if group.depth == 1)
-    click.echo(f"{pdk_name} {spec}: {len(netlist.instances)} cells, {len(model.gates)} behind the activation")
+    """Compare the speed of dynamic timing with its peers'."""
+    click.echo(f"delays: {delays}; load at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    click.echo(" ".join(f"{title:>{width}}" for title, width in COLUMNS))
+    bench = None
+    for pdk in pdks:
+        for mac in macs:
+            with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+                bench = make_bench(load_pdk(pdk, install=True), mac, Path(name))
+                _measure(pdk, mac, bench, Path(name), delays, timed, jobs, peers)
+                if (pdk, mac) == (pdks[-1], macs[-1]):
+                    _measure_compilation(bench, delays)
 
-    rng = np.random.default_rng(1)
-    patterns = 1 << nets.bits
-    everything = full_walk(nets.bits)
-    chosen = [
-        Walk(int(rng.integers(len(held.values))), rng.integers(0, patterns, STEPS + 1).tolist())
-        for _ in range(random_count // STEPS)
-    ]
-    chosen += [Walk(int(index), everything) for index in rng.choice(len(held.values), walks, replace=False)]
-    watched = [source.net for source in model.sources] + [gate.net for gate in model.gates]
 
-    weights = sorted(rng.choice(len(held.values), timed, replace=False).tolist())
-    icarus_s = time_walks_in_icarus(
-        netlist,
-        mac.interface,
-        held,
-        sdf_path,
-        [Walk(index, everything) for index in weights],
-        watched,
-        model.longest_fs,
-        icarus,
-        folder / "speed.log",
-    )
-    icarus_rate = timed * (len(everything) - 1) / icarus_s
-    simulate_exhaustive(netlist, mac.interface, held, sdf, arrivals_ps=arrivals, indices=[0])
-    begin, begin_cpu = time.perf_counter(), time.process_time()
-    simulate_exhaustive(netlist, mac.interface, held, sdf, arrivals_ps=arrivals, jobs=jobs)
-    ours_s, ours_cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
-    rate = len(held.values) * patterns**2 / ours_cpu
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    click.echo(
-        f"  Icarus {icarus_rate:,.0f}/s of CPU; ours {rate:,.0f}/s of CPU: {rate / icarus_rate:.0f}x; "
-        f"{len(held.values)} weights in {ours_s:.1f} s on {jobs} thread(s), {ours_cpu:.1f} s of CPU; "
-        f"peak memory {memory:,.0f} MB"
-    )
-
-    different = total = 0
-    for start in range(0, len(chosen), 100):
-        part = chosen[start : start + 100]
-        ours, _ = simulate_walks(model, nets, part, "icarus")
-        theirs = simulate_walks_in_icarus(
-            netlist, mac.interface, held, sdf, part, watched, model.longest_fs, icarus, folder / "proof.log"
+def _measure(
+    pdk: str, mac: str, bench: Bench, folder: Path, delays: DelaySource, timed: int, jobs: int, peers: bool
+) -> None:
+    model = bench.model()
+    values, bits = len(bench.held.values), bench.nets.bits
+    transitions = 2**bits * (2**bits - 1)
+    icarus = kyupy = None
+    if peers:
+        indices = sorted(np.random.default_rng(1).choice(values, timed, replace=False).tolist())
+        walks = [Walk(index, full_walk(bits)) for index in indices]
+        nets = [source.net for source in model.sources] + [gate.net for gate in model.gates]
+        icarus_s = time_walks_in_icarus(
+            bench.netlist,
+            bench.mac.interface,
+            bench.held,
+            bench.sdf_path,
+            walks,
+            nets,
+            model.longest_fs,
+            find_icarus(),
+            folder / "icarus.log",
         )
-        different += ours != theirs
-        total += sum(walk.transitions for walk in part)
-    verdict = "equal" if not different else f"DIFFERENT in {different} parts"
-    click.echo(f"  every toggle of {len(watched)} nets in {total} transitions: {verdict}")
+        icarus = timed * transitions / icarus_s
+        kyupy = _in_process(_quiet_kyupy_rate, bench)
+    _in_process(_simulate, bench, delays, 1, [0])
+    _, ours_s, _ = _in_process(_simulate, bench, delays, 1, None)
+    table_s, cpu_s, peak_mb = _in_process(_simulate, bench, delays, jobs, None)
+    ours = values * transitions / ours_s
+    row = [
+        pdk,
+        mac,
+        f"{len(model.gates)}",
+        f"{icarus:,.0f}" if icarus else "-",
+        f"{kyupy:,.0f}" if isinstance(kyupy, float) else kyupy or "-",
+        f"{ours:,.0f}",
+        f"{ours / icarus:.0f}" if icarus else "-",
+        f"{ours / kyupy:.0f}" if isinstance(kyupy, float) else "-",
+        f"{table_s:.1f}",
+        f"{cpu_s:.1f}",
+        f"{peak_mb:,.0f}",
+    ]
+    click.echo(" ".join(f"{cell:>{width}}" for cell, (_, width) in zip(row, COLUMNS, strict=True)))
+
+
+def _measure_compilation(bench: Bench, delays: DelaySource) -> None:
+    known = os.environ.get("NUMBA_CACHE_DIR")
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        os.environ["NUMBA_CACHE_DIR"] = name
+        first, again = (_in_process(_simulate, bench, delays, 1, [0])[0] for _ in range(2))
+    os.environ.pop("NUMBA_CACHE_DIR")
+    if known is not None:
+        os.environ["NUMBA_CACHE_DIR"] = known
+    click.echo(
+        f"one weight in a fresh process: {first:.1f} s with nothing compiled, {again:.1f} s afterwards"
+    )
+
+
+def _simulate(
+    bench: Bench, delays: DelaySource, jobs: int, indices: list[int] | None
+) -> tuple[float, float, float]:
+    """Seconds by the clock and of processor time, and peak memory of this process in MB."""
+    given = bench.sdf
+    if delays == "nldm":
+        given = NldmDelays(bench.netlist, bench.conditions.output_load_ff, bench.conditions.input_slew_ps)
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    simulate_exhaustive(
+        bench.netlist,
+        bench.mac.interface,
+        bench.held,
+        given,
+        arrivals_ps=bench.arrivals_ps,
+        indices=indices,
+        jobs=jobs,
+    )
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.perf_counter() - begin, time.process_time() - begin_cpu, peak_mb
+
+
+def _quiet_kyupy_rate(bench: Bench) -> float | str:
+    """KyuPy writes a line for every port that it leaves out."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return kyupy_rate(bench)
+
+
+def _in_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call in a fresh process, so that memory and compiled kernels are its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
 
 
 if __name__ == "__main__":

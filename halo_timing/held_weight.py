@@ -21,15 +21,17 @@ def operand_values(width: int, signed: bool) -> NDArray[np.int32]:
 
 
 def bit_words(values: NDArray[np.signedinteger[Any]], bit: int) -> Words:
-    """Pack one bit of each value into words, 64 patterns a word, pattern 0 in the lowest bit."""
+    """Pack one bit of each value into words along the last axis: 64 patterns a word, pattern 0 lowest."""
     bits = ((values >> bit) & 1).astype(np.uint8)
-    padded = np.concatenate([bits, np.zeros(-len(bits) % 64, np.uint8)])
-    return np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
+    padding = np.zeros((*bits.shape[:-1], -bits.shape[-1] % 64), np.uint8)
+    padded = np.concatenate([bits, padding], axis=-1)
+    return np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
 
 
 def unpack_words(words: Words, count: int) -> NDArray[np.uint8]:
-    """Undo :func:`bit_words`: the first `count` patterns as 0/1."""
-    return np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")[:count]
+    """Undo :func:`bit_words`: the first `count` patterns along the last axis as 0/1."""
+    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
+    return np.unpackbits(octets, axis=-1, bitorder="little")[..., :count]
 
 
 @dataclass(frozen=True)

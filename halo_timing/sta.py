@@ -22,6 +22,7 @@ from halo_timing.errors import FlowError
 from halo_timing.files import atomic_path, write_text
 from halo_timing.held_weight import HeldWeight
 from halo_timing.interface import Interface
+from halo_timing.merged_arcs import raise_merged_arcs
 from halo_timing.netlist import Netlist
 from halo_timing.resources import flows_dir
 from halo_timing.tools.opensta import OpenSta
@@ -159,7 +160,8 @@ def write_delays(
         sdf = (folder / "delays.sdf").read_text()
     with atomic_path(sdf_path) as part:
         # The date would make equal runs differ.
-        part.write_text(re.sub(r'^ \(DATE ".*"\)\n', "", sdf, flags=re.MULTILINE))
+        text = re.sub(r'^ \(DATE ".*"\)\n', "", sdf, flags=re.MULTILINE)
+        part.write_text(raise_merged_arcs(text, netlist, conditions.output_load_ff, conditions.input_slew_ps))
     arrivals = {}
     for output, target in interface.chains.items():
         path = reports[output]

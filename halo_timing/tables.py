@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from halo_timing.errors import CostMapError
+from halo_timing.dynamic_tables import FILE_NAME as DYNAMIC_NAME
+from halo_timing.dynamic_tables import DynamicTables
+from halo_timing.errors import CostMapError, UsageError
 from halo_timing.files import canonical_json, write_bytes, write_json, write_text
 from halo_timing.sta import Sweep
 
 SCHEMA_VERSION = 1
+# What tables of bounds and of simulations must agree in to be of one netlist at one corner.
+SHARED = ("netlist_sha256", "delays_sha256", "corner", "liberty_sha256")
+_ENERGY_COLUMNS = ("cycle_fj", "switching_fj", "internal_fj", "glitch_fj", "clock_fj", "leakage_nw")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Tables:
         Slowest path of each value as plain data, n entries; None where nothing can switch.
     metadata
         MAC, corner, hashes, tools, stimulus and definitions; must be JSON.
+    dynamic
+        Dynamic timing and energy, where they were simulated.
     """
 
     values: NDArray[np.int16]
@@ -49,6 +56,7 @@ class Tables:
     stages: tuple[str, ...]
     worst_paths: tuple[Mapping[str, Any] | None, ...]
     metadata: Mapping[str, Any]
+    dynamic: DynamicTables | None = None
 
     @classmethod
     def from_sweep(cls, sweep: Sweep, metadata: Mapping[str, Any]) -> Tables:
@@ -77,8 +85,41 @@ class Tables:
         """Shortest clock period per value, shape ``(n,)``: the bound."""
         return self.bound_ps
 
+    @property
+    def dynamic_ps(self) -> NDArray[np.float32] | None:
+        """Longest period that a simulated transition needs, shape ``(n,)``; NaN for values left out.
+
+        None where nothing was simulated.
+        """
+        return None if self.dynamic is None else self._per_value(self.dynamic.dynamic_ps)
+
+    @property
+    def energy_fj(self) -> NDArray[np.float32]:
+        """Mean energy of a cycle without leakage, shape ``(n,)``; NaN where it was not simulated."""
+        if self.dynamic is None:
+            return np.full(len(self.values), np.nan, np.float32)
+        return self._per_value(self.dynamic.cycle_fj)
+
+    def energy(self, distribution: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """See :meth:`halo_timing.dynamic_tables.DynamicTables.energy`; NaN for values left out.
+
+        Raises
+        ------
+        UsageError
+            If nothing was simulated, the full table was not kept, or the distribution does not fit.
+        """
+        if self.dynamic is None:
+            raise UsageError("these tables hold static bounds alone; simulate with `characterize --dynamic`")
+        return self._per_value(self.dynamic.energy(distribution))
+
+    def _per_value(self, simulated: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert self.dynamic is not None
+        result = np.full(len(self.values), np.nan, np.float32)
+        result[np.searchsorted(self.values, self.dynamic.values)] = simulated
+        return result
+
     def save(self, folder: Path) -> None:
-        """Write ``tables.safetensors``, ``weights.csv`` and ``paths.json`` into `folder`."""
+        """Write ``tables.safetensors`` and ``paths.json`` into `folder`; dynamic tables are saved apart."""
         arrays = {
             "value": self.values,
             "stage_bound_ps": self.stage_bound_ps,
@@ -90,6 +131,9 @@ class Tables:
             folder / "tables.safetensors", save(arrays, metadata={"halo_timing": canonical_json(metadata)})
         )
         write_json(folder / "paths.json", list(self.worst_paths))
+
+    def save_csv(self, folder: Path) -> None:
+        """Write ``weights.csv`` into `folder`: one row a weight."""
         write_text(folder / "weights.csv", self._csv())
 
     @classmethod
@@ -123,23 +167,48 @@ class Tables:
         stages = tuple(metadata["stages"])
         if stage_bound_ps.shape != (len(values), len(stages)) or len(worst_paths) != len(values):
             raise CostMapError(f"{path}: {len(values)} values do not fit {stage_bound_ps.shape} bounds")
-        return cls(values, stage_bound_ps, stage_logic_ps, stages, worst_paths, metadata)
+        dynamic = DynamicTables.load(folder) if (folder / DYNAMIC_NAME).exists() else None
+        # What an earlier run left there, of another netlist or corner, says nothing of this one.
+        if dynamic is not None and any(dynamic.metadata.get(key) != metadata[key] for key in SHARED):
+            dynamic = None
+        return cls(values, stage_bound_ps, stage_logic_ps, stages, worst_paths, metadata, dynamic)
 
     def _csv(self) -> str:
-        """One row a weight: value, bits, bound, bound per stage, ends and length of the slowest path."""
+        """One row a weight: value, bits, bounds, the slowest path's ends, and what was simulated."""
         width = int(self.metadata["weight_width"])
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         columns = ["value", "bits", "bound_ps", *(f"bound_ps[{stage}]" for stage in self.stages)]
-        writer.writerow([*columns, "freq_ghz", "startpoint", "endpoint", "cells"])
+        writer.writerow([*columns, "freq_ghz", "startpoint", "endpoint", "cells", *self._simulated_columns()])
         for index, (value, bound) in enumerate(zip(self.values, self.bound_ps.tolist(), strict=True)):
             path = self.worst_paths[index]
             bits = format(int(value) & ((1 << width) - 1), f"0{width}b")
             stages = [f"{float(stage):.3f}" for stage in self.stage_bound_ps[index]]
             ends = [path["startpoint"], path["endpoint"], len(path["points"])] if path else ["", "", 0]
             freq_ghz = f"{1e3 / bound if bound else 0:.6f}"
-            writer.writerow([int(value), bits, f"{bound:.3f}", *stages, freq_ghz, *ends])
+            simulated = self._simulated_row(int(value))
+            writer.writerow([int(value), bits, f"{bound:.3f}", *stages, freq_ghz, *ends, *simulated])
         return stream.getvalue()
+
+    def _simulated_columns(self) -> list[str]:
+        if self.dynamic is None:
+            return []
+        stages = self.dynamic.stages
+        periods = ["dynamic_ps", *(f"dynamic_ps[{stage}]" for stage in stages)]
+        return [*periods, *(f"worst[{stage}]" for stage in stages), *_ENERGY_COLUMNS, "toggles"]
+
+    def _simulated_row(self, value: int) -> list[str]:
+        table = self.dynamic
+        if table is None:
+            return []
+        row = int(np.searchsorted(table.values, value))
+        if row == len(table.values) or table.values[row] != value:
+            return [""] * len(self._simulated_columns())
+        periods = [float(table.dynamic_ps[row]), *table.stage_period_ps[row].tolist()]
+        worst = [f"{before}>{after}" for before, after in table.worst[row].tolist()]
+        energies = [float(getattr(table, name)[row]) for name in _ENERGY_COLUMNS]
+        numbers = [f"{energy:.4f}" for energy in (*energies, float(table.toggles[row]))]
+        return [*(f"{period:.3f}" for period in periods), *worst, *numbers]
 
 
 def _path_data(sweep: Sweep, index: int) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ from halo_timing.sta import TimingConditions, write_delays
 from halo_timing.synthesis import synthesize
 from halo_timing.tools.opensta import find_opensta
 from halo_timing.tools.yosys import find_yosys
+from tests.cell_adders import cell_adder_mac
+from tests.every_cell import every_cell_mac
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +64,21 @@ class Bench:
         return [Walk(int(weight), rng.integers(0, patterns, steps + 1).tolist()) for weight in weights]
 
 
+def find_bench_mac(spec: str, pdk: Pdk, folder: Path) -> Mac:
+    """MAC of the family, or ``cell_adders`` or ``every_cell``, made of the library's own cells."""
+    name, _, width = spec.partition(":WIDTH=")
+    own = {"cell_adders": cell_adder_mac, "every_cell": every_cell_mac}
+    if name in own:
+        return own[name](pdk.library(pdk.corner()), folder, int(width or 8))
+    return find_mac(spec)
+
+
 def make_bench(pdk: Pdk, spec: str, folder: Path, recipe: str | None = None) -> Bench:
-    """Map a MAC with one recipe and write its delays into `folder`."""
-    mac = find_mac(spec)
-    corner = pdk.corner()
-    conditions = timing_conditions(pdk, corner)
+    """Map a MAC with one recipe and write its delays into `folder`; see :func:`find_bench_mac`."""
     folder.mkdir(parents=True, exist_ok=True)
+    corner = pdk.corner()
+    mac = find_bench_mac(spec, pdk, folder)
+    conditions = timing_conditions(pdk, corner)
     netlist = synthesize(mac, mapping_target(pdk, corner), recipe or mac.recipes[0], find_yosys(), folder)
     path = folder / "delays.sdf"
     arrivals = write_delays(netlist, mac.interface, conditions, find_opensta(), path, folder / "sta.log")

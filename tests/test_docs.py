@@ -215,7 +215,7 @@ def test_options_in_tables_are_those_of_the_command() -> None:
     characterize = cli.get_command(click.Context(cli), "characterize")
     assert characterize is not None
     known = {name for parameter in characterize.params for name in parameter.opts}
-    assert options == known - {"--mac", "--pdk", "--corner", "--out", "-j", "--jobs"}
+    assert options == known - {"--mac", "--pdk", "--corner", "--corners", "--out", "-j", "--jobs"}
 
 
 def test_the_main_figures_name_a_mac_to_beat() -> None:

@@ -6,14 +6,16 @@ The short run is part of every test run. The long one:
 
 from __future__ import annotations
 
-import contextlib
+import faulthandler
 import gzip
 import os
 import random
+import re
 import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -21,15 +23,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halo_timing.errors import HaloTimingError
-from halo_timing.pdk.descriptor import CellValues, ConstraintValues
-from halo_timing.pdk.library import read_library
-from halo_timing.pdk.registry import list_pdks
-from halo_timing.pdk.selection import choose_cells, derive_constraints
+from halo_timing.pdk.check import check_corner
+from halo_timing.pdk.descriptor import CornerEntry, Descriptor, FilesSource
+from halo_timing.pdk.library import read_library, survey_library
+from halo_timing.pdk.registry import Corner, Pdk, list_pdks
 from halo_timing.pdk.verilog_models import verilog_models
 from tests.pdk_support import liberty
 
 SECONDS_EACH = 10.0
 MEGABYTES = 2048
+DESCRIPTOR = Descriptor(
+    name="fuzzed",
+    title="",
+    licence="",
+    source=FilesSource(kind="files"),
+    default_corner="any",
+    corner=[CornerEntry(name="any", files=["any.lib"], voltage_v=1, temperature_c=25)],
+)
 Mutation = Callable[[random.Random, bytes], bytes]
 
 
@@ -84,30 +94,73 @@ def change_number(chooser: random.Random, data: bytes) -> bytes:
     return data if at < 0 else data[:at] + number + data[at + 2 :]
 
 
-MUTATIONS: list[Mutation] = [flip_bytes, cut_off, leave_out, repeat, insert_word, change_number]
+def change_lines(chooser: random.Random, data: bytes) -> bytes:
+    """Leave out, repeat or exchange lines: what stays is whole statements, as in files mended by hand."""
+    lines = data.split(b"\n")
+    one, two = chooser.randrange(len(lines)), chooser.randrange(len(lines))
+    kind = chooser.randrange(3)
+    if kind == 0:
+        del lines[one : one + chooser.choice([1, 2, 20])]
+    elif kind == 1:
+        lines[two:two] = lines[one : one + chooser.choice([1, 20])]
+    else:
+        lines[one], lines[two] = lines[two], lines[one]
+    return b"\n".join(lines)
 
 
-def use(path: Path) -> None:
-    """Do what the flow does with a library."""
-    with contextlib.suppress(HaloTimingError):
-        library = read_library([path])
-        cells = choose_cells(library, CellValues())
-        derive_constraints(library, cells, ConstraintValues())
+def exchange_strings(chooser: random.Random, data: bytes) -> bytes:
+    """Put one quoted string where another was: functions, pins, units and tables of another place."""
+    strings = list(re.finditer(rb'"[^"\n]*"', data))
+    if not strings:
+        return data
+    target = chooser.choice(strings)
+    return data[: target.start()] + chooser.choice(strings).group() + data[target.end() :]
+
+
+def nest(chooser: random.Random, data: bytes) -> bytes:
+    depth = chooser.choice([10, 63, 64, 65, 5000])
+    at = data.find(b"{", chooser.randrange(len(data))) + 1
+    return data[:at] + b"a () {" * depth + b"}" * depth + data[at:]
+
+
+MUTATIONS: list[Mutation] = [
+    flip_bytes, cut_off, leave_out, repeat, insert_word, change_number, change_lines, exchange_strings, nest,
+]  # fmt: skip
+
+
+def use(path: Path) -> bool:
+    """Do what the flow does with a library; say whether it could be used."""
+    try:
+        corner = Corner("any", (path,), *astuple(survey_library(path))[:2])
+        pdk = Pdk("fuzzed", DESCRIPTOR, path.parent, {"any": corner})
+        check_corner(pdk, corner, None)
+        library = pdk.library(corner)
         verilog_models(library, [name for name, cell in library.cells.items() if cell.is_combinational])
+    except HaloTimingError as error:
+        complaint = str(error)
+    else:
+        return True
+    assert any(place in complaint for place in (path.name, "cell", "library")), complaint
+    return False
 
 
-def attack(data: bytes, path: Path, seed: int) -> None:
+def attack(data: bytes, path: Path, seed: int) -> bool:
     chooser = random.Random(seed)
     for _ in range(chooser.choice([1, 1, 2, 4])):
         data = chooser.choice(MUTATIONS)(chooser, data) or b" "
     packed = gzip.compress(data, 1) if chooser.random() < 0.05 else data
     path.write_bytes(flip_bytes(chooser, packed) if packed is not data else data)
     begin = time.monotonic()
+    # What hangs for good ends the test run, with a trace that shows where.
+    faulthandler.dump_traceback_later(6 * SECONDS_EACH, exit=True)
     try:
-        use(path)
+        usable = use(path)
     except Exception as error:
         raise AssertionError(f"seed {seed}") from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     assert time.monotonic() - begin < SECONDS_EACH, f"seed {seed}"
+    return usable
 
 
 def peak_megabytes() -> float:
@@ -150,9 +203,14 @@ def test_damaged_files_for_long(tmp_path: Path) -> None:
     ]
     texts = [slices(text, 400_000) for text in texts if len(text) < 8_000_000] + [liberty().encode()]
     end = time.monotonic() + float(os.environ.get("HALO_TIMING_FUZZ_S", "600"))
-    seed = int(os.environ.get("HALO_TIMING_FUZZ_SEED", "1000000"))
+    seed = begin = int(os.environ.get("HALO_TIMING_FUZZ_SEED", "1000000"))
     chooser = random.Random(seed)
+    usable = 0
     while time.monotonic() < end:
-        attack(chooser.choice(texts), tmp_path / "damaged.lib", seed)
+        usable += attack(chooser.choice(texts), tmp_path / "damaged.lib", seed)
         seed += 1
+    tried = seed - begin
+    print(f"{tried} damaged files of {len(texts)}, {usable} usable all the same, {peak_megabytes():.0f} MB")
+    # Damage that is always refused, or never, would be no test.
+    assert 0 < usable < tried
     assert peak_megabytes() < MEGABYTES

@@ -180,6 +180,8 @@ def test_three_axes_and_files_of_different_corners_are_refused(read: Read) -> No
         read(with_output(timing("A", 'cell_rise (t3) { values ("1"); }')).replace("cell (X)", three))
     with pytest.raises(LibertyError, match=r"1\.lib: is for 1 V and 25 C"):
         read(liberty(), liberty(gate("X", "A", "A"), HEADER.replace("nom_voltage : 1.2", "nom_voltage : 1")))
+    with pytest.raises(LibertyError, match=r"1\.lib, line 1: library tiny has the name of that in .*0\.lib"):
+        read(liberty(), liberty(gate("X", "A", "A")))
     with pytest.raises(LibertyError, match="no Liberty file"):
         read_library([])
 

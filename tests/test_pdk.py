@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from halo_timing.errors import HaloTimingError, LibertyError, PdkError, ToolError
 from halo_timing.pdk.check import TOLERANCE, chain_delay_ps, check_corner
 from halo_timing.pdk.descriptor import CellValues, read_descriptor
+from halo_timing.pdk.discover import FoundLibrary, find_places, missing_places, without_described
 from halo_timing.pdk.library import read_library
 from halo_timing.pdk.locate import install_folder
-from halo_timing.pdk.registry import add_pdk, install_pdk, list_pdks, load_pdk
+from halo_timing.pdk.registration import add_pdk
+from halo_timing.pdk.registry import install_pdk, list_pdks, load_pdk
 from halo_timing.pdk.selection import TieCell, choose_cells
 from halo_timing.resources import libs_dir
 from halo_timing.tools.opensta import find_opensta
@@ -186,7 +189,7 @@ def test_orfs_layouts_and_corners_read_from_files(
         for kind, cells in (("SEQ", FLIP_FLOP), ("SIMPLE", CELLS.replace(FLIP_FLOP, ""))):
             header = HEADER.replace("nom_voltage : 1.2", f"nom_voltage : {voltage}")
             path = folder / f"asap7sc7p5t_{kind}_LVT_{corner}_nldm_211120.lib"
-            path.write_text(liberty(cells, header))
+            path.write_text(liberty(cells, header, name=kind))
     monkeypatch.setenv(variable, str(tmp_path))
     pdk = load_pdk("asap7_lvt")
     assert {name: (corner.voltage_v, len(corner.liberty)) for name, corner in pdk.corners.items()} == {
@@ -194,6 +197,51 @@ def test_orfs_layouts_and_corners_read_from_files(
         "SS": (0.63, 2),
     }
     assert set(pdk.library("SS").cells) == {"INV", "BUF", "ND2", "DFF"}
+
+
+def test_a_checkout_of_openroad_flow_scripts_has_open_pdks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("ORFS_ROOT", str(tmp_path))
+    folder = tmp_path / "flow" / "platforms" / "sky130hd" / "lib"
+    folder.mkdir(parents=True)
+    (folder / "sky130_fd_sc_hd__ss_n40C_1v40.lib").write_text("")
+    (folder / "sky130_dummy_io.lib").write_text("")
+    found = load_pdk("sky130")
+    assert found.folder == folder.parent
+    assert [(c.name, c.voltage_v, c.temperature_c) for c in found.corners.values()] == [
+        ("ss_n40C_1v40", 1.4, -40)
+    ]
+    with pytest.raises(PdkError, match=r"ORFS_ROOT to an .* checkout with flow/platforms/sky130hs"):
+        load_pdk("sky130_hs")
+
+
+def test_places_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path / "pdks"))
+    monkeypatch.setenv("FLOW_HOME", str(tmp_path / "flow"))
+    monkeypatch.setenv("ORFS_ROOT", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("halo_timing.pdk.discover.QFLOW", tmp_path / "qflow")
+    known = tmp_path / "pdks" / "sky130A" / "libs.ref" / "sky130_fd_sc_hd" / "lib"
+    other = tmp_path / "pdks" / "sky130A" / "libs.ref" / "sky130_fd_sc_ms" / "lib"
+    platform = tmp_path / "flow" / "platforms" / "gt2n" / "lib" / "NLDM"
+    qflow = tmp_path / "qflow" / "gscl45nm"
+    for folder, file in (
+        (known, "sky130_fd_sc_hd__tt_025C_1v80.lib"), (other, "a.lib.gz"), (other, "b.lib"), (other, "c.v"),
+        (platform, "x.lib"), (qflow, "y.lib"), (tmp_path / "qflow" / "empty", "z.par"),
+    ):  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text("")
+    open_pdks, orfs, debian = find_places()
+    assert [place.kind for place in (open_pdks, orfs, debian)] == [
+        "open_pdks", "OpenROAD-flow-scripts", "qflow",
+    ]  # fmt: skip
+    assert open_pdks.root == tmp_path / "pdks"
+    corners = load_pdk("sky130").corners.values()
+    assert without_described(open_pdks, corners) == [FoundLibrary("sky130_fd_sc_ms", other, 2)]
+    assert orfs.libraries == (FoundLibrary("gt2n", platform, 1),)
+    assert debian.libraries == (FoundLibrary("gscl45nm", qflow, 1),)
+    assert missing_places() == [f"ORFS_ROOT={tmp_path / 'nowhere'}"]
 
 
 def test_broken_files_do_not_hide_other_pdks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +336,17 @@ def test_ciel_is_handed_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     program(tmp_path / "bin", "ciel", "echo x")
     with pytest.raises(PdkError, match="not where they should be"):
         install_pdk("gf180mcu")
-    program(tmp_path / "bin", "ciel", "echo You are offline >&2; exit 255")
-    with pytest.raises(PdkError, match=r"ciel failed \(You are offline\)"):
+    program(tmp_path / "bin", "ciel", "echo You are offline: >&2; exit 255")
+    by_hand = "ciel enable --pdk-family gf180mcu -l gf180mcu_fd_sc_mcu7t5v0 VERSION"
+    with pytest.raises(PdkError, match=rf"ciel failed \(You are offline\); .*`{by_hand}`.* set PDK_ROOT to"):
+        install_pdk("gf180mcu")
+
+
+def test_ciel_is_found_beside_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    program(tmp_path / "bin", "ciel", "exit 0")
+    with pytest.raises(PdkError, match="ciel knows no version of gf180mcu"):
         install_pdk("gf180mcu")
 
 
@@ -304,7 +361,7 @@ def test_what_nobody_distributes_alone() -> None:
 def test_files_of_any_name_become_a_pdk(work_dir: Path) -> None:
     one, two = work_dir / 'se"q.lib', work_dir / "rest;.lib"
     one.write_text(liberty(FLIP_FLOP))
-    two.write_text(liberty(CELLS.replace(FLIP_FLOP, "")))
+    two.write_text(liberty(CELLS.replace(FLIP_FLOP, ""), name="rest"))
     added = add_pdk("my.pdk-1", [one, two])
     assert list(added.corners) == ["1v20_25C"]
     again = load_pdk("my.pdk-1")
@@ -326,11 +383,77 @@ def test_corners_are_told_apart_and_can_be_added(tmp_path: Path) -> None:
     assert list(add_pdk("mine", paths[:1], corner="typ").corners) == ["1v20_25C", "1v08_n40C", "typ"]
 
 
+def test_process_corners_of_one_voltage_are_told_apart_by_their_files(tmp_path: Path) -> None:
+    slow, fast = tmp_path / "acme ss.lib", tmp_path / "acme_ff.lib.gz"
+    slow.write_text(liberty())
+    fast.write_bytes(gzip.compress(liberty(CELLS.replace("0.01, 0.02, 0.03", "0.005, 0.01, 0.015")).encode()))
+    with pytest.raises(PdkError, match=r"cell INV is in .*acme ss\.lib and in .*acme_ff\.lib\.gz; add one"):
+        add_pdk("mine", [slow, fast], corner="both")
+    added = add_pdk("mine", [slow, fast])
+    assert {name: corner.liberty for name, corner in added.corners.items()} == {
+        "acme_ss": (slow,),
+        "acme_ff": (fast,),
+    }
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "acme_ss.lib").write_text(liberty())
+    with pytest.raises(PdkError, match=r"several corners would be named acme_ss; .*--corner NAME"):
+        add_pdk("other", [slow, tmp_path / "x" / "acme_ss.lib"])
+
+
+def test_the_default_corner_is_the_typical_one(tmp_path: Path) -> None:
+    for temperature in (-40, 125, 30):
+        header = HEADER.replace(": 25;", f": {temperature};")
+        (tmp_path / f"{temperature}.lib").write_text(liberty(header=header))
+    files = [tmp_path / f"{temperature}.lib" for temperature in (-40, 125, 30)]
+    assert add_pdk("mine", files).default_corner.temperature_c == 30
+    assert add_pdk("cold", files[:1]).default_corner.name == "1v20_n40C"
+    assert add_pdk("cold", files[1:2]).default_corner.name == "1v20_n40C"
+
+
+def test_patterns_given_while_registering_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x.lib"
+    path.write_text(liberty(CELLS + gate("ODD", "AB", "A*B") + gate("OLD", "A", "A", "dont_use : true;")))
+    assert add_pdk("mine", [path], dont_use=["OD*"]).cells().dont_use == ("ODD", "OLD")
+    assert add_pdk("mine", [path], use=["OLD"]).cells().dont_use == ("ODD",)
+    assert load_pdk("mine").cells().dont_use == ("ODD",)
+
+
+def test_a_descriptor_of_the_users_own_is_named_by_its_path(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work_dir / "lib").mkdir()
+    (work_dir / "lib" / "cells.lib").write_text(liberty())
+    text = """name = "own"
+title = "Own"
+licence = "own"
+default_corner = "typ"
+[source]
+kind = "files"
+[[corner]]
+name = "typ"
+files = ["lib/cells.lib"]
+voltage_v = 1.2
+temperature_c = 25
+"""
+    (work_dir / "own.toml").write_text(text)
+    found = load_pdk("own.toml")
+    monkeypatch.chdir("/")
+    assert found.name == "own"
+    assert found.corner().liberty == (work_dir / "lib" / "cells.lib",)
+    assert found.cells().inverter == "INV"
+    with pytest.raises(PdkError, match=r"gone\.toml: cannot be read"):
+        load_pdk("gone.toml")
+    (work_dir / "lib" / "cells.lib").unlink()
+    with pytest.raises(PdkError, match=r"PDK own is not on this machine: .*lib/cells\.lib"):
+        load_pdk(str(work_dir / "own.toml"))
+
+
 def test_what_cannot_be_registered_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.lib"
     cases = [
         (liberty(CELLS.replace(FLIP_FLOP, "")), "has no rising-edge D flip-flop among its 3 usable cells"),
         (liberty(FLIP_FLOP + gate("INV", "A", "!A")), "has no buffer"),
+        (liberty(CELLS.replace('"!(A B)"', '"A^B"')), "no two-input AND, OR, NAND or NOR among its 4 usable"),
         (liberty(CELLS.replace('clocked_on : "CK"', 'clocked_on : "!CK"')), "has no rising-edge D flip-flop"),
         (liberty(CELLS.replace('function : "IQ"', 'function : "IQN"')), "has no rising-edge D flip-flop"),
         (liberty(CELLS.replace("0.01, 0.02, 0.03", "-1, -1, -1")), "the units or the tables .* are wrong"),
@@ -351,7 +474,7 @@ def test_what_cannot_be_registered_leaves_nothing(tmp_path: Path) -> None:
         add_pdk("nangate45", [path])
     odd = tmp_path / "\udcff.lib"
     odd.write_text(liberty())
-    with pytest.raises(PdkError, match="unprintable name"):
+    with pytest.raises(PdkError, match="unprintable character"):
         add_pdk("x", [odd])
 
 
@@ -381,6 +504,45 @@ def test_cells_are_chosen_by_rule_and_named_ones_win(tmp_path: Path) -> None:
         choose_cells(library, CellValues(tie_low="INV"))
     with pytest.raises(LibertyError, match="cell NONE does not exist"):
         choose_cells(library, CellValues(flip_flop="NONE"))
+
+
+def test_pads_power_cells_and_delay_cells_are_barred_by_rule(tmp_path: Path) -> None:
+    def slow(name: str, extra: str = "", area: float = 2, also_heavy: bool = True) -> str:
+        # Values of one input slew are in one string: lightest load first.
+        heavy = "0.09" if also_heavy else "0.03"
+        text = gate(name, "A", "A", extra, area)
+        return text.replace("0.01, 0.02, 0.03", f"0.03, 0.06, {heavy}").replace(
+            "0.02, 0.03, 0.05", "0.06, 0.09, 0.15"
+        )
+
+    cells = [
+        slow("DELAY"), slow("SMALL", area=0.5), slow("CLOCK", also_heavy=False),
+        gate("SHIFT", "A", "A", "is_level_shifter : true;"),
+        gate("PLAIN", "A", "A", "is_level_shifter : false;"),
+        gate("KEEP", "A", "A", 'retention_cell : "x";'),
+        gate("PAD", "A", "A").replace("capacitance : 0.002;", "capacitance : 0.002; is_pad : true;"),
+        gate("OLD", "A", "A", "dont_use : true;"),
+    ]  # fmt: skip
+    path = tmp_path / "x.lib"
+    path.write_text(liberty(CELLS + "".join(cells)))
+    library = read_library([path])
+    bars = choose_cells(library, CellValues()).bars
+    assert {name: reason.split(" (")[0] for name, reason in bars.items()} == {
+        "DELAY": "delay cell",
+        "KEEP": "special purpose: retention cell",
+        "OLD": "barred by the library",
+        "PAD": "special purpose: pad",
+        "SHIFT": "special purpose: level shifter",
+    }
+    lifted = choose_cells(library, CellValues(dont_use=["SMALL", "PAD"], use=["DEL*", "OLD", "PAD"]))
+    assert lifted.dont_use == ("KEEP", "PAD", "SHIFT", "SMALL")
+
+
+@pytest.mark.parametrize("name", ["osu018", "osu035", "osu050", "nangate45"])
+def test_no_logic_of_real_libraries_is_barred_by_rule(name: str) -> None:
+    pdk = load_pdk(name, install=True)
+    by_rule = {cell for cell, reason in pdk.cells().bars.items() if "dont_use" not in reason}
+    assert by_rule == ({"PADINC", "PADINOUT", "PADOUT"} if name in ("osu035", "osu050") else set())
 
 
 # --- checking -------------------------------------------------------------------------------------------

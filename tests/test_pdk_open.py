@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from halo_timing.corner_index import read_index
 from halo_timing.pdk.check import check_corner
 from halo_timing.pdk.registry import Pdk, load_pdk
+from halo_timing.rtl import find_mac
+from halo_timing.run.corners import characterize_corners
+from halo_timing.run.session import open_session
+from halo_timing.tables import Tables
 from halo_timing.tools.opensta import find_opensta
+from tests.conftest import SMALL, Silent
 from tests.test_liberty import assert_functions_agree_with_yosys
 from tests.test_liberty_library import assert_energies_agree_with_opensta, assert_tables_agree_with_opensta
 from tests.test_pdk_models import assert_models_follow_truth_tables
@@ -61,3 +67,21 @@ def test_every_corner_passes_the_check(open_pdk: Pdk) -> None:
         assert check.usable["flip-flops"] >= 8
     voltages = {corner.voltage_v for corner in open_pdk.corners.values()}
     assert voltages == ({0.7} if open_pdk.name == "asap7_rvt" else {1.08, 1.2, 1.32, 1.35, 1.5, 1.65})
+
+
+def test_every_corner_gives_full_tables(open_pdk: Pdk, tmp_path: Path) -> None:
+    session = open_session(open_pdk.name, None, Silent(), jobs=1, install=False)
+    corners = list(open_pdk.corners.values())
+    characterize_corners(session, corners, find_mac(f"array:{SMALL}"), tmp_path)
+    tables = {entry.corner: Tables.load(tmp_path / entry.folder) for entry in read_index(tmp_path)}
+    assert set(tables) == set(open_pdk.corners)
+    for table in tables.values():
+        assert len(table.values) == 16
+        assert table.bound_ps.min() > 0
+    if open_pdk.name == "ihp-sg13g2":
+        worst_ps = [
+            float(tables[name].period_ps.max())
+            for name in ("fast_1p65V_m40C", "typ_1p50V_25C", "typ_1p20V_25C", "slow_1p08V_125C")
+        ]
+        assert worst_ps == sorted(worst_ps)
+        assert worst_ps[-1] > 2.5 * worst_ps[0]

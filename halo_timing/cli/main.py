@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -48,6 +49,10 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("halo-timing: interrupted; the same command goes on from here", err=True)
             ctx.exit(130)
+        except BrokenPipeError:
+            # What reads our output, such as `head`, has had enough; nor will it take what is still buffered.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
         except OSError as error:
             # A full disk or a folder that went away: the user's to mend, not a defect to trace.
             place = f"{error.filename}: " if error.filename else ""

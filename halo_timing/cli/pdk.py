@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
 import click
 
 from halo_timing.pdk.check import CornerCheck, check_corner
-from halo_timing.pdk.registry import Pdk, add_pdk, install_pdk, list_pdks, load_pdk
+from halo_timing.pdk.discover import find_places, missing_places, without_described
+from halo_timing.pdk.registration import add_pdk
+from halo_timing.pdk.registry import Corner, Pdk, install_pdk, list_pdks, load_pdk
 from halo_timing.pdk.selection import ChosenCells, Constraints
 from halo_timing.tools.opensta import find_opensta
 
@@ -21,7 +24,8 @@ def pdk() -> None:
 @pdk.command("list")
 def list_command() -> None:
     """List the known PDKs, and for those that are missing how to get them."""
-    for status in list_pdks():
+    statuses = list_pdks()
+    for status in statuses:
         if status.problem:
             click.echo(f"{status.name}: {click.style('broken', fg='red')}: {status.problem}; {status.mend}")
         elif status.is_installed:
@@ -30,6 +34,7 @@ def list_command() -> None:
             click.echo(f"  corners {names}")
         else:
             click.echo(f"{status.name}: {status.title}\n  not here: {status.mend}")
+    _show_places([corner for status in statuses for corner in status.corners])
 
 
 @pdk.command()
@@ -63,14 +68,24 @@ def install(name: str) -> None:
 @click.argument("name")
 @click.argument("liberty", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--corner", help="Name of the corner that all files belong to.")
-def add(name: str, liberty: tuple[Path, ...], corner: str | None) -> None:
+@click.option(
+    "--dont-use", multiple=True, metavar="PATTERN", help="Cells never to map onto, such as '*_dly*'."
+)
+@click.option("--use", multiple=True, metavar="PATTERN", help="Cells to map onto although a rule bars them.")
+def add(
+    name: str, liberty: tuple[Path, ...], corner: str | None, dont_use: tuple[str, ...], use: tuple[str, ...]
+) -> None:
     """Register LIBERTY files (.lib or .lib.gz) as PDK NAME.
 
-    Files of one voltage and temperature become one corner. Adding to a name again adds or replaces corners.
+    Files of one voltage and temperature become one corner, unless they hold the same cells. Adding to a name
+    again adds or replaces corners.
     """
-    found = add_pdk(name, liberty, corner)
+    found = add_pdk(name, liberty, corner, dont_use=dont_use, use=use)
     click.echo(f"{found.name} is registered, with {_corners(found)}")
+    click.echo(f"default corner {found.default_corner.name}:")
     _show_choices(found.cells(), found.constraints())
+    click.echo(f"check it:   halo-timing pdk check {name}")
+    click.echo(f"use it:     halo-timing run --pdk {name} --out results/{name}")
 
 
 @pdk.command()
@@ -83,6 +98,20 @@ def check(name: str, corner: str | None) -> None:
     sta = find_opensta()
     for each in corners:
         _show_check(found, check_corner(found, each, sta))
+
+
+def _show_places(corners: list[Corner]) -> None:
+    """Say where was looked, and what is there that no descriptor knows."""
+    for setting in missing_places():
+        click.echo(f"{click.style('no such folder', fg='red')}: {setting}")
+    for place in find_places():
+        click.echo(f"looked in {place.root} ({place.kind}): {len(place.libraries)} folders of Liberty files")
+        for library in without_described(place, corners):
+            files = f"{shlex.quote(str(library.folder))}/*.lib*"
+            click.echo(
+                f"  {library.name}, {library.files} files, not described here; "
+                f"`halo-timing pdk add {library.name} {files}` registers them"
+            )
 
 
 def _corners(found: Pdk) -> str:

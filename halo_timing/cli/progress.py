@@ -13,7 +13,10 @@ from halo_timing.run.steps import Record
 
 _WORDS = {
     "netlist": "synthesise, choose a recipe, prove equal to the RTL",
+    "mapped": "take the same netlist",
     "tables": "bound every weight",
+    "dynamic": "simulate every weight",
+    "weights": "write weights.csv",
     "costmap": "find levels and codebooks",
     "model": "quantize the model",
     "report": "write the report",

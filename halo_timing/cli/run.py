@@ -21,6 +21,7 @@ from halo_timing.run.pipeline import run as run_chain
 @click.option("--reference", multiple=True, help="MAC to compare with.  [default: the conventional ones]")
 @click.option("--model", help="Checkpoint to quantize: a path, or minilm.  [default: minilm]")
 @click.option("--no-model", is_flag=True, help="Quantize nothing.")
+@click.option("--dynamic/--no-dynamic", default=None, help="Simulate transitions too.  [default: dynamic]")
 @click.option("--levels", type=int, help="Levels of the cost map.  [default: 3]")
 @click.option("--margin", type=float, help="Share added to each level's period.  [default: 0]")
 @click.option("--tile", type=int, help="Tile size of the quantizer.  [default: 128]")

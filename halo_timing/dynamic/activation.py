@@ -27,7 +27,8 @@ class ActivationNets:
         Clock edges between the activation port and each source net (register output or port bit) that
         nothing else moves: 0 for the port itself.
     values
-        Value of each such net per weight and activation bit pattern, shape ``(weights, 2**bits)``, uint32.
+        Value of each such net per weight and activation bit pattern, shape ``(weights, 2**bits)``, uint32;
+        empty if they were not asked for.
     """
 
     bits: int
@@ -36,11 +37,14 @@ class ActivationNets:
     values: Mapping[int, NDArray[np.uint32]]
 
 
-def find_activation_nets(netlist: Netlist, interface: Interface, held: HeldWeight) -> ActivationNets:
+def find_activation_nets(
+    netlist: Netlist, interface: Interface, held: HeldWeight, *, with_values: bool = True
+) -> ActivationNets:
     """Follow the activation through the registers, for every weight at once.
 
     A register counts if its next state depends on nothing but held nets and sources of one same depth; its
-    content for each activation is what it holds when that activation stays.
+    content for each activation is what it holds when that activation stays. These contents are worked out
+    unless `with_values` is false: wide operands have too many.
     """
     weights = len(held.values)
     fixed = _held_nets(netlist, interface, held)
@@ -60,7 +64,8 @@ def find_activation_nets(netlist: Netlist, interface: Interface, held: HeldWeigh
         if not found:
             break
         depth |= found
-    return ActivationNets(len(port.nets), fixed, depth, _settle(netlist, interface, fixed, depth, weights))
+    values = _settle(netlist, interface, fixed, depth, weights) if with_values else {}
+    return ActivationNets(len(port.nets), fixed, depth, values)
 
 
 def _held_nets(netlist: Netlist, interface: Interface, held: HeldWeight) -> dict[int, NDArray[np.uint32]]:

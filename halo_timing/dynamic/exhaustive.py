@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.activation import ActivationNets, find_activation_nets
+from halo_timing.dynamic.capture import required_times
 from halo_timing.dynamic.domain import Exhaustive
-from halo_timing.dynamic.model import Endpoint, EnergySource, Model, build_model
+from halo_timing.dynamic.model import Delays, Endpoint, EnergySource, Model, build_model
 from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.run import Motion, Runner, Semantics, Waveforms
-from halo_timing.dynamic.stages import Stage, find_stages, launch_times
+from halo_timing.dynamic.stages import Launch, Stage, find_stages, launch_times
 from halo_timing.errors import UsageError
 from halo_timing.files import atomic_path
 from halo_timing.held_weight import HeldWeight, operand_values
 from halo_timing.interface import Interface
 from halo_timing.netlist import Netlist
-from halo_timing.sdf import Sdf
 
 MAX_EXHAUSTIVE_BITS = 10
 SETTLE_UNIT_PS = 0.1
@@ -49,11 +49,13 @@ def simulate_exhaustive(
     netlist: Netlist,
     interface: Interface,
     held: HeldWeight,
-    sdf: Sdf,
+    delays: Delays,
     *,
     arrivals_ps: Mapping[str, float],
+    nets: ActivationNets | None = None,
     semantics: Semantics = "inertial",
     energies: EnergySource | None = None,
+    pairs: NDArray[np.float64] | None = None,
     indices: Sequence[int] | None = None,
     bin_ps: float = 5.0,
     settle_path: Path | None = None,
@@ -65,14 +67,19 @@ def simulate_exhaustive(
 
     Parameters
     ----------
-    netlist, interface, held, sdf
+    netlist, interface, held, delays
         The MAC, its roles, what holds its weight, and its delays.
     arrivals_ps
         When input ports arrive, see :func:`halo_timing.sta.write_delays`.
+    nets
+        What :func:`halo_timing.dynamic.activation.find_activation_nets` says, if that is known already.
     semantics
         ``"inertial"``, or ``"icarus"`` to be equal to Icarus Verilog.
     energies
         Energies of cells and nets; without them, energies are 0.
+    pairs
+        How often each activation follows each in the mean energy, shape ``(activations, activations)`` =
+        before, after, operand values ascending; all alike if None. Periods are those of every pair.
     indices
         Which of ``held.values``; all by default.
     bin_ps
@@ -93,7 +100,7 @@ def simulate_exhaustive(
     UsageError
         If no stage can be simulated exhaustively, or the full table's unit cannot hold its times.
     """
-    nets = find_activation_nets(netlist, interface, held)
+    nets = nets or find_activation_nets(netlist, interface, held)
     stages = [stage for stage in find_stages(netlist, interface, held, nets) if stage.depth is not None]
     if not stages:
         raise UsageError(
@@ -104,7 +111,7 @@ def simulate_exhaustive(
             f"{netlist.name}: {nets.bits} activation bits make {4**nets.bits:.1e} transitions a weight; "
             f"sample them (exhaustive up to {MAX_EXHAUSTIVE_BITS} bits)"
         )
-    groups = group_stages(netlist, sdf, stages, launch_times(netlist, sdf, arrivals_ps), energies)
+    groups = group_stages(netlist, delays, stages, launch_times(netlist, delays, arrivals_ps), energies)
     longest_ps = max(group.model.longest_fs for group in groups) / 1000
     if settle_path and longest_ps > SETTLE_UNIT_PS * 65535:
         raise UsageError(
@@ -113,11 +120,13 @@ def simulate_exhaustive(
     chosen = list(range(len(held.values)) if indices is None else indices)
     patterns = 1 << nets.bits
     activations = operand_values(nets.bits, interface.signed)
+    by_pattern = None if pairs is None else _shares(pairs, activations)
+    stimulus = f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations"
     result = DynamicResult(
         values=held.values[chosen],
         stages=tuple(stage.name for stage in stages),
         semantics=semantics,
-        stimulus=f"exhaustive: all {patterns**2} pairs of {nets.bits}-bit activations",
+        stimulus=stimulus,
         period_ps=np.zeros((len(chosen), len(stages))),
         worst=np.zeros((len(chosen), len(stages), 2), np.int32),
         bin_ps=bin_ps,
@@ -126,6 +135,7 @@ def simulate_exhaustive(
         energy_fj=np.full((len(chosen), 3), np.nan if energies is None else 0.0),
         settle_path=settle_path,
         energy_path=energy_path,
+        stage_stimulus=(stimulus,) * len(stages),
     )
     with ExitStack() as stack:
         shape = (len(chosen), patterns, patterns)
@@ -135,7 +145,7 @@ def simulate_exhaustive(
 
         def run(row: int) -> None:
             if not hasattr(local, "workers"):
-                local.workers = [_Worker(group, nets, semantics, len(stages)) for group in groups]
+                local.workers = [_Worker(group, nets, semantics, by_pattern) for group in groups]
             _run_weight(local.workers, chosen[row], row, activations, result, settle_table, energy_table)
             if progress:
                 progress(1)
@@ -148,9 +158,9 @@ def simulate_exhaustive(
 
 def group_stages(
     netlist: Netlist,
-    sdf: Sdf,
+    delays: Delays,
     stages: Sequence[Stage],
-    launch_fs: Mapping[int, tuple[int, int]],
+    launch: Mapping[int, Launch],
     energies: EnergySource | None,
 ) -> list[Group]:
     """Build a model for the stages of each depth; stages without one are left out."""
@@ -158,7 +168,7 @@ def group_stages(
     for depth in sorted({stage.depth for stage in stages if stage.depth is not None}):
         members = tuple(index for index, stage in enumerate(stages) if stage.depth == depth)
         endpoints = [(str(index), name) for index in members for name in stages[index].endpoints]
-        model = build_model(netlist, sdf, endpoints, launch_fs, energies)
+        model = build_model(netlist, delays, endpoints, launch, energies)
         groups.append(Group(depth, model, members))
     return groups
 
@@ -176,7 +186,13 @@ def _table(
 class _Worker:
     """One thread's simulation of one group."""
 
-    def __init__(self, group: Group, nets: ActivationNets, semantics: Semantics, stages: int) -> None:
+    def __init__(
+        self,
+        group: Group,
+        nets: ActivationNets,
+        semantics: Semantics,
+        by_pattern: NDArray[np.float64] | None,
+    ) -> None:
         self.group, self.nets = group, nets
         self.domain = Exhaustive(nets.bits)
         self.runner = Runner(group.model, self.domain, semantics)
@@ -187,6 +203,19 @@ class _Worker:
         self.everything = patterns - 1
         self.required = {stage: np.empty((patterns, patterns), np.int32) for stage in group.stages}
         self.toggles = 0.0
+        self.by_pattern = by_pattern
+        self.shares: dict[int, NDArray[np.float64]] = {}
+
+    def mean(self, support: int, parts: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean of energies over the transitions, as often as they come; shape ``(3,)``."""
+        if self.by_pattern is None:
+            return np.asarray(parts.mean(axis=1, dtype=np.float64))
+        if support not in self.shares:
+            low_map, high_map = self.domain.maps(self.everything, [support])
+            entry = (high_map[0][:, None] + low_map[0][None, :]).ravel()
+            shares = np.bincount(entry, self.by_pattern.T.ravel(), parts.shape[1])
+            self.shares[support] = shares.astype(np.float64)
+        return np.asarray(parts.astype(np.float64) @ self.shares[support])
 
     def run(self, index: int) -> dict[int, NDArray[np.float32]]:
         """Simulate a weight; leaves the time each transition needs in `required`, returns energies."""
@@ -209,18 +238,7 @@ class _Worker:
         entries = len(wave.starts) - 1
         self.toggles += (int(wave.starts[-1]) - entries) / entries
         for end in self.ends.get(wave.net, ()):
-            required = np.empty(entries, np.int32)
-            capture_kernels.capture(
-                wave.times,
-                wave.starts,
-                len(wave.before),
-                wave.before,
-                np.array(end.setup_fs, np.int32),
-                np.array(end.pin_fj, np.float32),
-                np.array(end.state_fj, np.float32),
-                required,
-                wave.spent,
-            )
+            required = required_times(wave, end)
             low_map, high_map = self.domain.maps(self.everything, [wave.support])
             capture_kernels.raise_to(self.required[int(end.stage)], required, low_map[0], high_map[0])
 
@@ -241,7 +259,7 @@ def _run_weight(
         spent = worker.run(index)
         result.toggles[row] += worker.toggles
         for support, parts in spent.items():
-            result.energy_fj[row] += parts.mean(axis=1, dtype=np.float64)
+            result.energy_fj[row] += worker.mean(support, parts)
             if energy_table is not None:
                 low_map, high_map = worker.domain.maps(worker.everything, [support])
                 energy += (parts[0] + parts[1])[high_map[0][:, None] + low_map[0][None, :]]
@@ -258,6 +276,22 @@ def _run_weight(
         settle_table[row] = _by_value(-(-slowest // unit_fs), activations)
     if energy_table is not None:
         energy_table[row] = _by_value(energy, activations)
+
+
+def _shares(pairs: NDArray[np.float64], activations: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Share of each pair of bit patterns [before, after].
+
+    Raises
+    ------
+    UsageError
+        If the counts are of another width.
+    """
+    count = len(activations)
+    if pairs.shape != (count, count):
+        raise UsageError(f"activation pairs: shape {pairs.shape}; ({count}, {count}) is needed")
+    order = np.argsort(activations & (count - 1))
+    shares: NDArray[np.float64] = pairs[np.ix_(order, order)] / pairs.sum()
+    return shares
 
 
 def _by_value(table: NDArray[Number], activations: NDArray[np.int32]) -> NDArray[Number]:

@@ -1,41 +1,61 @@
 """The same transitions in Icarus Verilog: the judge of the ``icarus`` semantics.
 
-Every instance gets a cell model of its own whose specify block holds the delays of the SDF, because Icarus
-drops conditional (COND) paths when it annotates SDF. The clock runs so slowly that everything settles within
-half a period, inputs change half a period before the edge that takes them, and a VCD dump tells every toggle.
+The clock runs so slowly that everything settles within half a period, inputs change half a period before the
+edge that takes them, and a VCD dump tells every toggle. Delays are either part of the cell models, one for
+every instance, or annotated with ``$sdf_annotate``, by which Icarus drops conditional (COND) paths; see
+:mod:`halo_timing.dynamic.icarus_cells`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import resource
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.dynamic._jit import compiled
+from halo_timing.dynamic.icarus_cells import annotated_models, instance_models, ns, with_own_cells
 from halo_timing.dynamic.walks import Toggles, Walk
 from halo_timing.files import write_text
 from halo_timing.held_weight import HeldWeight
 from halo_timing.interface import Interface
-from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Netlist
-from halo_timing.pdk.library import BooleanFunction, Cell
+from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist
 from halo_timing.pdk.verilog_models import unconditional_sdf, verilog_models
-from halo_timing.sdf import IoPath, Sdf, condition_function
+from halo_timing.sdf import Sdf
 from halo_timing.tools.icarus import Icarus
 
 _LOAD_EDGES = 4
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Delays for ``$sdf_annotate``.
+
+    Parameters
+    ----------
+    sdf
+        Text of an SDF file; what Icarus gets is :func:`~halo_timing.pdk.verilog_models.unconditional_sdf` of
+        it.
+    plain_cells
+        Whether outputs are the expressions of :func:`~halo_timing.pdk.verilog_models.verilog_models`, which
+        Icarus evaluates one operand after another, instead of look-ups by all inputs at once.
+    """
+
+    sdf: str
+    plain_cells: bool = False
 
 
 def simulate_walks_in_icarus(
     netlist: Netlist,
     interface: Interface,
     held: HeldWeight,
-    sdf: Sdf,
+    delays: Sdf | Annotation,
     walks: Sequence[Walk],
     nets: Sequence[int],
     settle_fs: int,
@@ -46,6 +66,8 @@ def simulate_walks_in_icarus(
 
     Parameters
     ----------
+    delays
+        Conditional ones in the models of the instances, or unconditional ones by annotation.
     settle_fs
         Time within which everything settles.
 
@@ -58,18 +80,14 @@ def simulate_walks_in_icarus(
     words, first_edges = _stimulus(netlist, interface, held, walks)
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
         folder = Path(name)
-        write_text(folder / "cells.v", "\n".join(_cell_models(netlist, sdf)))
-        write_text(folder / "netlist.v", _with_own_cells(netlist))
-        write_text(folder / "stimulus.txt", "\n".join(words) + "\n")
-        write_text(folder / "bench.v", _bench(netlist, interface, nets, len(words), len(words[0]), half))
-        icarus.compile(
-            ["cells.v", "netlist.v", "bench.v"],
-            top="halo_bench",
-            output=folder / "bench.vvp",
-            log_path=log_path,
-            options=("-gspecify",),
-        )
-        icarus.simulate(folder / "bench.vvp", cwd=folder, log_path=log_path)
+        setup = ['$dumpfile("dump.vcd");', *(f"$dumpvars(0, w{index});" for index in range(len(nets)))]
+        if isinstance(delays, Annotation):
+            setup.append(_annotate(folder, netlist, delays))
+        else:
+            write_text(folder / "cells.v", "\n".join(instance_models(netlist, delays)))
+            write_text(folder / "netlist.v", with_own_cells(netlist))
+        write_text(folder / "bench.v", _bench(netlist, interface, nets, words, half, setup))
+        _run(folder, words, icarus, log_path)
         times, ids, values = read_vcd(folder / "dump.vcd")
     edge_of: list[int] = []
     transition_of: list[int] = []
@@ -107,39 +125,71 @@ def time_walks_in_icarus(
         If Icarus fails.
     """
     words, _ = _stimulus(netlist, interface, held, walks)
-    part = _fan_in(netlist, nets)
-    names = {instance.name for instance in part.instances}
-    head, *cells = re.split(r"(?=^ \(CELL )", unconditional_sdf(sdf_path.read_text()), flags=re.MULTILINE)
-    kept = [
-        cell
-        for cell in cells
-        if (found := re.search(r"\(INSTANCE\s+(\S+?)\)", cell)) and found.group(1) in names
-    ]
-    end = "" if kept and kept[-1] == cells[-1] else ")\n"
     with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
         folder = Path(name)
-        models = verilog_models(netlist.library, [instance.cell for instance in part.instances])
-        write_text(folder / "cells.v", models)
-        write_text(folder / "netlist.v", "`timescale 1ns/1fs\n" + part.to_verilog())
-        write_text(folder / "delays.sdf", "".join([head, *kept, end]))
-        write_text(folder / "stimulus.txt", "\n".join(words) + "\n")
-        bench = _bench(netlist, interface, [], len(words), len(words[0]), settle_fs + 1)
-        bench = bench.replace('$dumpfile("dump.vcd");', '$sdf_annotate("delays.sdf", dut);')
-        write_text(folder / "bench.v", bench)
-        icarus.compile(
-            ["cells.v", "netlist.v", "bench.v"],
-            top="halo_bench",
-            output=folder / "bench.vvp",
-            log_path=log_path,
-            options=("-gspecify", "-Tmax"),
-        )
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        icarus.simulate(folder / "bench.vvp", cwd=folder, log_path=log_path)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        annotation = Annotation(sdf_path.read_text(), plain_cells=True)
+        setup = [_annotate(folder, fan_in(netlist, nets), annotation)]
+        write_text(folder / "bench.v", _bench(netlist, interface, [], words, settle_fs + 1, setup))
+        return _run(folder, words, icarus, log_path)
+
+
+def _annotate(folder: Path, netlist: Netlist, delays: Annotation) -> str:
+    """Write netlist, cell models and SDF for annotation; return the statement that annotates."""
+    instances = {instance.name: instance for instance in netlist.instances}
+    head, *cells = re.split(r"(?=^ \(CELL )", unconditional_sdf(delays.sdf), flags=re.MULTILINE)
+    kept = [
+        _one_path_per_net(cell, netlist, instances[found.group(1)])
+        for cell in cells
+        if (found := re.search(r"\(INSTANCE\s+(\S+?)\)", cell)) and found.group(1) in instances
+    ]
+    write_text(folder / "delays.sdf", "".join([head, *kept]).rstrip().removesuffix("\n)") + "\n)\n")
+    if delays.plain_cells:
+        models = verilog_models(netlist.library, [instance.cell for instance in netlist.instances])
+    else:
+        models = "\n".join(annotated_models(netlist))
+    write_text(folder / "cells.v", models)
+    write_text(folder / "netlist.v", "`timescale 1ns/1fs\n" + netlist.to_verilog())
+    return '$sdf_annotate("delays.sdf", dut);'
+
+
+def _one_path_per_net(cell_sdf: str, netlist: Netlist, instance: Instance) -> str:
+    """Merge paths of pins that share a net: Icarus knows only the first, and the fastest decides."""
+    first: dict[int, str] = {}
+    known_as = {
+        pin.name: first.setdefault(instance.pins[pin.name], pin.name)
+        for pin in netlist.cell_of(instance).inputs
+    }
+    path = re.compile(r"^    \(IOPATH (\w+) (\w+) \(([^:]*)\S*\) \(([^:]*)\S*\)\)\n", re.MULTILINE)
+    fastest: dict[tuple[str, str], tuple[float, float]] = {}
+    for start, end, rise, fall in path.findall(cell_sdf):
+        known = fastest.get((known_as[start], end), (math.inf, math.inf))
+        fastest[known_as[start], end] = min(known[0], float(rise)), min(known[1], float(fall))
+
+    def merged(match: re.Match[str]) -> str:
+        start, end = match[1], match[2]
+        rise, fall = fastest[known_as[start], end]
+        return f"    (IOPATH {start} {end} ({rise:.6f}) ({fall:.6f}))\n" if known_as[start] == start else ""
+
+    return path.sub(merged, cell_sdf)
+
+
+def _run(folder: Path, words: Sequence[str], icarus: Icarus, log_path: Path) -> float:
+    """Compile and run what is in `folder`; return the processor time of the run in seconds."""
+    write_text(folder / "stimulus.txt", "\n".join(words) + "\n")
+    icarus.compile(
+        ["cells.v", "netlist.v", "bench.v"],
+        top="halo_bench",
+        output=folder / "bench.vvp",
+        log_path=log_path,
+        options=("-gspecify", "-Tmax"),
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    icarus.simulate(folder / "bench.vvp", cwd=folder, log_path=log_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
+def fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
     """Keep the cells that `nets` depend on, through registers too."""
     pending, seen, kept = list(nets), set(nets), set()
     while pending:
@@ -152,97 +202,6 @@ def _fan_in(netlist: Netlist, nets: Sequence[int]) -> Netlist:
     order = sorted(kept)
     groups = {place: netlist.groups[index] for place, index in enumerate(order) if index in netlist.groups}
     return replace(netlist, instances=tuple(netlist.instances[index] for index in order), groups=groups)
-
-
-def _cell_models(netlist: Netlist, sdf: Sdf) -> Iterator[str]:
-    yield "`timescale 1ns/1fs"
-    for instance in netlist.instances:
-        cell = netlist.cell_of(instance)
-        paths = sdf.cells[instance.name].paths if instance.name in sdf.cells else []
-        name = f"{cell.name}__{instance.name}"
-        if cell.is_combinational and paths:
-            yield combinational_model(cell, paths, name)
-        else:
-            text = verilog_models(netlist.library, [cell.name]).partition("\n")[2]
-            text = re.sub(r"module \S+", f"module {name}", text, count=1)
-            # A look-up by an unknown state is unknown, even where a known input decides: nothing starts as x.
-            text = re.sub(r"^  reg (\S+);", r"  reg \1 = 0;", text, flags=re.MULTILINE)
-            text = re.sub(r"  specify\n.*?  endspecify\n", "", text, flags=re.DOTALL)
-            yield text.replace("endmodule", "\n".join([*_specify(paths, {}), "endmodule"]))
-
-
-def combinational_model(cell: Cell, paths: Sequence[IoPath], name: str) -> str:
-    """Verilog of one instance with its delays, in which inputs that change at once act as one step.
-
-    Icarus evaluates the parts of an expression one after another, and so can see a state that never was, or
-    test a path's condition before all inputs have changed. Here conditions and outputs are looked up in
-    tables. Icarus puts off an inversion (but no look-up and no concatenation) until all events of the moment
-    are in: the first inversion of the inputs, taken together, serves the conditions, the second the outputs.
-    """
-    pins = [pin.name for pin in cell.inputs]
-    outputs = [pin for pin in cell.outputs if pin.function is not None]
-    ports = [*(f"input {pin}" for pin in pins), *(f"output {pin.name}" for pin in outputs)]
-    lines = [
-        f"module {name} ({', '.join(ports)});",
-        f"  wire [{len(pins) - 1}:0] inverted = ~{{{', '.join(reversed(pins))}}};",
-        f"  wire [{len(pins) - 1}:0] state = ~inverted;",
-    ]
-    conditions = sorted({path.condition for path in paths if path.condition is not None})
-    for index, condition in enumerate(conditions):
-        function = condition_function(condition, tuple(pins), name)
-        lines += [
-            f"  {_lookup(f'T{index}', function, pins, inverted=True)}",
-            f"  wire c{index} = T{index}[inverted];",
-        ]
-    for pin in outputs:
-        assert pin.function is not None
-        lines += [
-            f"  {_lookup(f'V_{pin.name}', pin.function, pins)}",
-            f"  assign {pin.name} = V_{pin.name}[state];",
-        ]
-    lines += _specify(paths, {condition: f"c{index}" for index, condition in enumerate(conditions)})
-    return "\n".join([*lines, "endmodule", ""])
-
-
-def _lookup(name: str, function: BooleanFunction, pins: Sequence[str], inverted: bool = False) -> str:
-    rows = 1 << len(pins)
-    bits = ""
-    for row in reversed(range(rows)):
-        state = row ^ (rows - 1) if inverted else row
-        point = {pin: bool(state >> pins.index(pin) & 1) for pin in function.inputs}
-        bits += str(int(function(**point)))
-    return f"localparam [{rows - 1}:0] {name} = {rows}'b{bits};"
-
-
-def _specify(paths: Sequence[IoPath], condition_nets: Mapping[str, str]) -> list[str]:
-    lines = []
-    plain = {(path.from_pin, path.to_pin) for path in paths if path.condition is None}
-    slowest: dict[tuple[str, str], list[int]] = {}
-    for path in paths:
-        ends = path.from_pin, path.to_pin
-        rise, fall = (0 if time is None else time for time in (path.rise_fs, path.fall_fs))
-        when = "" if path.condition is None else f"if ({condition_nets[path.condition]}) "
-        source = f"{path.edge} {path.from_pin}" if path.edge else path.from_pin
-        lines.append(f"    {when}({source} => {path.to_pin}) = ({_ns(rise)}, {_ns(fall)});")
-        known = slowest.setdefault(ends, [0, 0])
-        slowest[ends] = [max(known[0], rise), max(known[1], fall)]
-    lines += [
-        f"    ifnone ({start} => {end}) = ({_ns(rise)}, {_ns(fall)});"
-        for (start, end), (rise, fall) in slowest.items()
-        if (start, end) not in plain
-    ]
-    return ["  specify", *lines, "  endspecify"] if lines else []
-
-
-def _ns(time_fs: int) -> str:
-    return f"{time_fs // 10**6}.{time_fs % 10**6:06d}"
-
-
-def _with_own_cells(netlist: Netlist) -> str:
-    text = netlist.to_verilog()
-    return "`timescale 1ns/1fs\n" + re.sub(
-        r"^  (\w+) (\w+) \(\.", r"  \1__\2 \2 (.", text, flags=re.MULTILINE
-    )
 
 
 def _stimulus(
@@ -281,10 +240,17 @@ def _word(netlist: Netlist, interface: Interface, values: Mapping[str, int]) -> 
 
 
 def _bench(
-    netlist: Netlist, interface: Interface, nets: Sequence[int], words: int, width: int, half_fs: int
+    netlist: Netlist,
+    interface: Interface,
+    nets: Sequence[int],
+    words: Sequence[str],
+    half_fs: int,
+    setup: Sequence[str],
 ) -> str:
+    """Bench that clocks through the words; `nets` are watched, `setup` comes before the first edge."""
     ports = []
-    position = width
+    count = len(words)
+    position = width = len(words[0])
     for name, bits in _inputs(netlist, interface):
         position -= bits
         ports.append(f".{name}(word[{position + bits - 1}:{position}])")
@@ -297,12 +263,12 @@ def _bench(
     }
     constants = {CONSTANT_0: "1'b0", CONSTANT_1: "1'b1"}
     watched = [constants.get(net) or f"dut.{bit_names.get(net, netlist.net_names[net])}" for net in nets]
-    half = _ns(half_fs)
+    half = ns(half_fs)
     return "\n".join(
         [
             "`timescale 1ns/1fs",
             "module halo_bench;",
-            f"  reg [{width - 1}:0] word, words [0:{words - 1}];",
+            f"  reg [{width - 1}:0] word, words [0:{count - 1}];",
             "  reg clock;",
             "  integer edge_number;",
             f"  {netlist.name} dut ({', '.join(ports)});",
@@ -310,12 +276,11 @@ def _bench(
             "  initial begin",
             '    $readmemb("stimulus.txt", words);',
             "    clock = 0; word = words[0];",
-            '    $dumpfile("dump.vcd");',
-            *(f"    $dumpvars(0, w{index});" for index in range(len(nets))),
+            *(f"    {statement}" for statement in setup),
             f"    #({half}) #({half});",
-            f"    for (edge_number = 0; edge_number < {words}; edge_number = edge_number + 1) begin",
+            f"    for (edge_number = 0; edge_number < {count}; edge_number = edge_number + 1) begin",
             f"      clock = 1; #({half}) clock = 0;",
-            f"      if (edge_number + 1 < {words}) word = words[edge_number + 1];",
+            f"      if (edge_number + 1 < {count}) word = words[edge_number + 1];",
             f"      #({half});",
             "    end",
             "    $finish;",

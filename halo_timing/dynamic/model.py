@@ -6,17 +6,21 @@ what is alive under one weight.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic.stages import endpoint_net
+from halo_timing.dynamic.slews import NldmDelays, SlewSteps, constant_setup, largest
+from halo_timing.dynamic.stages import Launch, endpoint_net
 from halo_timing.errors import NetlistError
 from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist
 from halo_timing.pdk.library import BooleanFunction
+from halo_timing.pdk.line import CONSTANT_ZERO, Line
 from halo_timing.sdf import IoPath, Sdf, condition_function
 
 Times = NDArray[np.int32]
@@ -24,6 +28,10 @@ Values = NDArray[np.uint32]
 
 MAX_GATE_INPUTS = 9
 _UNKNOWN = 2**31 - 1
+_NO_DELAYS = np.zeros((0, 0), np.int32)
+_NO_ENERGIES = np.zeros((2, 0, 0), np.float32)
+
+Delays: TypeAlias = "Sdf | NldmDelays"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +49,13 @@ class Gate:
     value
         Output per state, shape ``(2**inputs,)``; bit p of a state is the value of input p.
     delay_fs
-        Delay from each state to the next, shape ``(2**inputs, 2**inputs)``; -1 where the output stays.
+        Delay from each state to the next, shape ``(2**inputs, 2**inputs)``; -1 where the output stays. Not
+        used where `steps` are given.
     energy_fj
         Internal energy of such a step: of the output's toggle, and of the inputs' own edges; float32, shape
-        ``(2, 2**inputs, 2**inputs)``.
+        ``(2, 2**inputs, 2**inputs)``. Not used where `steps` are given.
+    steps
+        Delays, slews and energies that depend on the slew of each event; None for fixed delays.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Gate:
     value: Values
     delay_fs: Times
     energy_fj: NDArray[np.float32]
+    steps: SlewSteps | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,8 @@ class Endpoint:
         Name of its stage.
     net
         Net that it sees.
-    setup_fs
-        Setup time before a rise and a fall.
+    setup_ps
+        Setup time before a rise and a fall, over the slew in ps of that edge.
     pin_fj
         Internal energy of a rise and a fall of the pin.
     state_fj
@@ -78,17 +90,18 @@ class Endpoint:
     name: str
     stage: str
     net: int
-    setup_fs: tuple[int, int]
+    setup_ps: tuple[Line, Line]
     pin_fj: tuple[float, float]
     state_fj: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A net that changes at the clock edge, or arrives from outside, and when its rise and fall happen."""
+    """A net that changes at the clock edge, or arrives from outside: times and slews of its rise and fall."""
 
     net: int
     launch_fs: tuple[int, int]
+    slew_fs: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +119,37 @@ class Model:
     toggle_fj: Mapping[int, tuple[float, float]]
 
     @cached_property
+    def has_slews(self) -> bool:
+        """Whether events carry slews."""
+        return any(gate.steps is not None for gate in self.gates)
+
+    @cached_property
     def longest_fs(self) -> int:
         """Time by which everything has settled, whatever switches: along the slowest arcs, setup included."""
         latest = {source.net: max(source.launch_fs) for source in self.sources}
+        slew = {source.net: source.slew_fs for source in self.sources}
         for gate in self.gates:
-            arrivals = [latest[net] for net in gate.inputs if net in latest]
-            if arrivals:
-                latest[gate.net] = max(arrivals) + max(int(gate.delay_fs.max()), 0)
-        ends = [latest[end.net] + max(end.setup_fs) for end in self.endpoints if end.net in latest]
+            moving = [net for net in gate.inputs if net in latest]
+            if not moving:
+                continue
+            if gate.steps is None:
+                latest[gate.net] = max(latest[net] for net in moving) + max(int(gate.delay_fs.max()), 0)
+                slew[gate.net] = (0, 0)
+            else:
+                latest[gate.net], slew[gate.net] = _slowest(gate, gate.steps, latest, slew)
+        ends = [
+            latest[end.net]
+            + math.ceil(
+                1000
+                * max(
+                    float(line.at(points).max())
+                    for line, limit in zip(end.setup_ps, slew[end.net], strict=True)
+                    for points in [np.append(line.points[line.points < limit / 1000], [0, limit / 1000])]
+                )
+            )
+            for end in self.endpoints
+            if end.net in latest
+        ]
         return max([0, *latest.values(), *ends])
 
     @property
@@ -122,12 +158,54 @@ class Model:
         return max([len(self.netlist.net_names), *(gate.net + 1 for gate in self.gates)])
 
 
+def _slowest(
+    gate: Gate, steps: SlewSteps, latest: Mapping[int, int], slew: Mapping[int, tuple[int, int]]
+) -> tuple[int, tuple[int, int]]:
+    """Latest time and largest slews of a gate's output; fs."""
+    states = np.arange(len(gate.value))
+    time, slews = 0.0, [0.0, 0.0]
+    for place, net in enumerate(gate.inputs):
+        if net not in latest:
+            continue
+        for falls in (0, 1):
+            after = (states >> place & 1) != falls
+            for edge in (0, 1):
+                rows = steps.record[place][after & (gate.value != edge)]
+                if len(rows):
+                    time = max(time, latest[net] + largest(steps, 0, slew[net][falls], rows))
+                    slews[edge] = max(slews[edge], largest(steps, 1, slew[net][falls], rows))
+    return math.ceil(time), (math.ceil(slews[0]), math.ceil(slews[1]))
+
+
 class EnergySource:
     """Energies of a model without any: the base of :class:`halo_timing.energy.CellEnergies`."""
 
     def gate_fj(self, instance: Instance, pin: str, inputs: Sequence[str]) -> NDArray[np.float32]:
         """Energy table of an output, see :attr:`Gate.energy_fj`."""
         return np.zeros((2, 1 << len(inputs), 1 << len(inputs)), np.float32)
+
+    def toggle_lines(
+        self, instance: Instance, pin: str, inputs: Sequence[str]
+    ) -> tuple[Sequence[Line], NDArray[np.int64]]:
+        """Give the internal energy of an output's toggle over the slew of the input event that causes it.
+
+        Returns
+        -------
+        lines
+            Energies in fJ over the slew in ps, at the net's load.
+        index
+            Which of them an event at input p that leads to state s has, shape ``(inputs, states)``; -1: none.
+        """
+        return (), np.full((len(inputs), 1 << len(inputs)), -1)
+
+    def edge_lines(
+        self, instance: Instance, pin: str, inputs: Sequence[str]
+    ) -> tuple[Sequence[Line], NDArray[np.int64]]:
+        """Energy of the inputs' own edges, in the form of :meth:`toggle_lines`.
+
+        Of a cell with several outputs, each input's edge is counted at one of them.
+        """
+        return (), np.full((len(inputs), 1 << len(inputs)), -1)
 
     def toggle_fj(self, net: int) -> tuple[float, float]:
         """Switching energy of a net's toggle from 0 and from 1."""
@@ -140,31 +218,37 @@ class EnergySource:
 
 def build_model(
     netlist: Netlist,
-    sdf: Sdf,
+    delays: Delays,
     endpoints: Iterable[tuple[str, str]],
-    launch_fs: Mapping[int, tuple[int, int]],
+    launch: Mapping[int, Launch],
     energies: EnergySource | None = None,
 ) -> Model:
     """Collect the cone of gates behind endpoints.
 
     Parameters
     ----------
-    netlist, sdf
-        Netlist and its delays.
+    netlist, delays
+        Netlist and its delays: fixed, or over slews.
     endpoints
         (stage, ``instance/pin`` or output port bit).
-    launch_fs
-        When the rise and the fall of each source happen; nets that are neither here nor constant are expected
-        to hold still.
+    launch
+        When the rise and the fall of each source happen, and with which slews; nets that are neither here
+        nor constant are expected to hold still.
     energies
         Energies of cells and nets; none by default.
 
     Raises
     ------
     NetlistError
-        If a pin that a function depends on has no delay in the SDF.
+        If a pin that a function depends on has no delay.
     """
-    return _Builder(netlist, sdf, launch_fs, energies or EnergySource()).build(list(endpoints))
+    return _Builder(netlist, delays, launch, energies or EnergySource()).build(list(endpoints))
+
+
+def value_table(function: BooleanFunction) -> Values:
+    """Value per state of a function's inputs in their own order; shape ``(2**inputs,)``."""
+    rows = range(1 << len(function.inputs))
+    return np.array([function.truth_table >> row & 1 for row in rows], np.uint32)
 
 
 def delay_table(
@@ -219,7 +303,8 @@ def _pin_delay(
     plain = np.full(count, -1, np.int64)
     slowest = np.full(count, -1, np.int64)
     for path in paths:
-        rise, fall = (-1 if time is None else time for time in (path.rise_fs, path.fall_fs))
+        # Tables that are left at slow slews can give a negative delay; nothing comes before its cause.
+        rise, fall = (-1 if time is None else max(time, 0) for time in (path.rise_fs, path.fall_fs))
         time = np.where(value, rise, fall)
         if path.edge:
             time = np.where(bits[pin] == (path.edge == "posedge"), time, -1)
@@ -246,14 +331,12 @@ def _evaluate(
 
 class _Builder:
     def __init__(
-        self,
-        netlist: Netlist,
-        sdf: Sdf,
-        launch_fs: Mapping[int, tuple[int, int]],
-        energies: EnergySource,
+        self, netlist: Netlist, delays: Delays, launch: Mapping[int, Launch], energies: EnergySource
     ) -> None:
-        self.netlist, self.sdf, self.launch_fs, self.energies = netlist, sdf, launch_fs, energies
-        self.wire_fs = {end: times for (_, end), times in sdf.interconnect_fs.items() if any(times)}
+        self.netlist, self.delays, self.launch, self.energies = netlist, delays, launch, energies
+        wires = delays.interconnect_fs if isinstance(delays, Sdf) else {}
+        self.wire_fs = {end: times for (_, end), times in wires.items() if any(times)}
+        self.registers = {netlist.instances[own.instance].name: own for own in netlist.registers}
         self.next_net = len(netlist.net_names)
         self.gates: list[Gate] = []
 
@@ -265,16 +348,21 @@ class _Builder:
             net = endpoint_net(self.netlist, name)
             if slash:
                 energy = self.energies.capture_fj(instances[owner], pin_name)
-                pins.append(Endpoint(name, stage, net, self.sdf.setup_fs(owner, pin_name), *energy))
+                pins.append(Endpoint(name, stage, net, self._setup(owner, pin_name), *energy))
             else:
-                pins.append(Endpoint(name, stage, net, (0, 0), (0.0, 0.0), (0.0, 0.0)))
+                none = (CONSTANT_ZERO, CONSTANT_ZERO)
+                pins.append(Endpoint(name, stage, net, none, (0.0, 0.0), (0.0, 0.0)))
         cone = self._cone({pin.net for pin in pins})
         for index in self.netlist.order:
             if index in cone:
                 self._add_cell(self.netlist.instances[index])
         ends = tuple(replace(pin, net=self._wired(pin.name, pin.net)) for pin in pins)
         used = {net for gate in self.gates for net in gate.inputs} | {end.net for end in ends}
-        sources = tuple(Source(net, times) for net, times in sorted(self.launch_fs.items()) if net in used)
+        sources = tuple(
+            Source(net, launch.time_fs, launch.slew_fs)
+            for net, launch in sorted(self.launch.items())
+            if net in used
+        )
         nets = {source.net for source in sources} | {gate.net for gate in self.gates}
         toggle_fj = {net: self.energies.toggle_fj(net) for net in nets if net < len(self.netlist.net_names)}
         model = Model(self.netlist, sources, tuple(self.gates), ends, toggle_fj)
@@ -283,6 +371,11 @@ class _Builder:
                 f"{self.netlist.name}: delays up to {model.longest_fs / 1e9:.1f} us; at most 2 us are handled"
             )
         return model
+
+    def _setup(self, owner: str, pin: str) -> tuple[Line, Line]:
+        if isinstance(self.delays, Sdf):
+            return constant_setup(self.delays.setup_fs(owner, pin))
+        return self.delays.setup(self.registers[owner], pin)
 
     def _cone(self, nets: set[int]) -> set[int]:
         """Find the combinational instances on which `nets` depend."""
@@ -301,23 +394,35 @@ class _Builder:
 
     def _add_cell(self, instance: Instance) -> None:
         cell = self.netlist.cell_of(instance)
-        paths = self.sdf.cells[instance.name].paths if instance.name in self.sdf.cells else []
         for pin in cell.outputs:
             if pin.name not in instance.pins or pin.function is None:
                 continue
-            where = f"{instance.name} ({instance.cell}/{pin.name})"
             inputs = pin.function.inputs
             if len(inputs) > MAX_GATE_INPUTS:
                 raise NetlistError(
-                    f"{where}: {len(inputs)} inputs, at most {MAX_GATE_INPUTS} are handled; exclude the cell"
+                    f"{instance.name} ({instance.cell}/{pin.name}): {len(inputs)} inputs, at most "
+                    f"{MAX_GATE_INPUTS} are handled; exclude the cell"
                 )
-            value, delay = delay_table(
-                pin.function, inputs, [path for path in paths if path.to_pin == pin.name], where
-            )
             nets = tuple(self._wired(f"{instance.name}/{name}", instance.pins[name]) for name in inputs)
-            energy = self.energies.gate_fj(instance, pin.name, inputs)
-            net = instance.pins[pin.name]
-            self.gates.append(Gate(f"{instance.name}/{pin.name}", net, nets, value, delay, energy))
+            self.gates.append(self._gate(instance, pin.name, pin.function, nets))
+
+    def _gate(self, instance: Instance, pin: str, function: BooleanFunction, nets: tuple[int, ...]) -> Gate:
+        name, net, inputs = f"{instance.name}/{pin}", instance.pins[pin], function.inputs
+        if isinstance(self.delays, Sdf):
+            cell = self.delays.cells.get(instance.name)
+            paths = [path for path in cell.paths if path.to_pin == pin] if cell else []
+            value, delay = delay_table(function, inputs, paths, f"{instance.name} ({instance.cell}/{pin})")
+            return Gate(name, net, nets, value, delay, self.energies.gate_fj(instance, pin, inputs))
+        value = value_table(function)
+        steps = self.delays.steps(
+            instance,
+            pin,
+            function,
+            value,
+            self.energies.toggle_lines(instance, pin, inputs),
+            self.energies.edge_lines(instance, pin, inputs),
+        )
+        return Gate(name, net, nets, value, _NO_DELAYS, _NO_ENERGIES, steps)
 
     def _wired(self, pin: str, net: int) -> int:
         """Net that `pin` sees: the far end of its wire, if that has a delay."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,21 @@ class DynamicResult:
     toggles
         Mean number of toggles of all nets in a transition, float64, shape ``(n,)``.
     energy_fj
-        Mean energy of a transition per weight, all transitions equally likely, columns
+        Mean energy of a transition per weight, as often as the stimulus says that each comes, columns
         :data:`ENERGY_PARTS`, float64, shape ``(n, 3)``: net switching, internal, and the part of both that
         glitches cause. Clock and leakage are not in it. NaN where no energies were given.
     settle_path, energy_path
         Files of the full tables, where they were asked for.
+    stage_stimulus
+        Which transitions were simulated, stage by stage.
+    drawn_ps
+        What the drawn transitions alone need at most, before the directed search, of the shape of
+        `period_ps`; equal to that in exhaustive stages. None if no stage was sampled.
+    worst_inputs
+        For sampled stages: bits of each input in the clock cycles that decide the worst transition, the last
+        two before and after the edge, and contents of registers that feed themselves at the start; int64,
+        shape ``(n, stages, cycles)``, -1 in exhaustive stages. `worst` then shows the first two activations,
+        which are the ones that have come furthest.
     """
 
     values: NDArray[np.int32]
@@ -59,8 +70,56 @@ class DynamicResult:
     energy_fj: NDArray[np.float64]
     settle_path: Path | None = None
     energy_path: Path | None = None
+    stage_stimulus: tuple[str, ...] = ()
+    drawn_ps: NDArray[np.float64] | None = None
+    worst_inputs: Mapping[str, NDArray[np.int64]] | None = None
 
     @property
     def dynamic_ps(self) -> NDArray[np.float64]:
         """Period per weight, the largest over the stages, shape ``(n,)``."""
         return np.asarray(self.period_ps.max(axis=1))
+
+    @classmethod
+    def merged(cls, results: Sequence[DynamicResult], order: Sequence[str]) -> DynamicResult:
+        """Join results of different stages of the same weights into one.
+
+        Parameters
+        ----------
+        results
+            At least one.
+        order
+            Names of all stages, in the order that is wanted.
+        """
+        stages = [stage for result in results for stage in result.stages]
+        places = [stages.index(name) for name in order]
+        bins = max(result.histogram.shape[2] for result in results)
+        stimuli = [text for result in results for text in result.stage_stimulus]
+        inputs = {
+            name: bits.shape for result in results for name, bits in (result.worst_inputs or {}).items()
+        }
+        worst_inputs = {}
+        for name, (_, _, cycles) in inputs.items():
+            parts = []
+            for result in results:
+                missing = np.full((*result.period_ps.shape, cycles), -1, np.int64)
+                parts.append((result.worst_inputs or {}).get(name, missing))
+            worst_inputs[name] = np.concatenate(parts, axis=1)[:, places]
+        drawn = [result.period_ps if result.drawn_ps is None else result.drawn_ps for result in results]
+        sampled = any(result.drawn_ps is not None for result in results)
+        histograms = [
+            np.pad(result.histogram, ((0, 0), (0, 0), (0, bins - result.histogram.shape[2])))
+            for result in results
+        ]
+        return replace(
+            results[0],
+            stages=tuple(order),
+            stimulus="; ".join(f"{', '.join(result.stages)}: {result.stimulus}" for result in results),
+            period_ps=np.concatenate([result.period_ps for result in results], axis=1)[:, places],
+            worst=np.concatenate([result.worst for result in results], axis=1)[:, places],
+            histogram=np.concatenate(histograms, axis=1)[:, places],
+            toggles=np.sum([result.toggles for result in results], axis=0),
+            energy_fj=np.sum([result.energy_fj for result in results], axis=0),
+            stage_stimulus=tuple(stimuli[place] for place in places),
+            drawn_ps=np.concatenate(drawn, axis=1)[:, places] if sampled else None,
+            worst_inputs=worst_inputs if sampled else None,
+        )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic import general_kernels, kernels
+from halo_timing.dynamic import general_kernels, kernels, slew_kernels
 from halo_timing.dynamic.domain import Domain, Indices, Values
-from halo_timing.dynamic.model import Gate, Model
-from halo_timing.errors import NetlistError
+from halo_timing.dynamic.model import Gate, Model, Source
+from halo_timing.errors import NetlistError, UsageError
 
 Semantics = Literal["inertial", "icarus"]
 
 _EVENTS_PER_ENTRY = 4
+_FIXED = {1: kernels.inertial_1, 2: kernels.inertial_2, 3: kernels.inertial_3}
+_WITH_SLEWS = {1: slew_kernels.inertial_1, 2: slew_kernels.inertial_2, 3: slew_kernels.inertial_3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,9 @@ class Waveforms:
         The net.
     support, before
         See :class:`Motion`.
-    times, starts
-        Toggle times and where each entry begins, see :mod:`halo_timing.dynamic.kernels`.
+    events, starts
+        Toggle times, or times and slews packed (:mod:`halo_timing.dynamic.slew_kernels`), and where each
+        entry begins, see :mod:`halo_timing.dynamic.kernels`.
     spent
         Energies of all nets with this support so far, for observers to add to; rows as in
         :meth:`Runner.run`.
@@ -56,9 +59,24 @@ class Waveforms:
     net: int
     support: int
     before: Values
-    times: NDArray[np.int32]
+    events: NDArray[np.int32] | NDArray[np.int64]
     starts: Indices
     spent: NDArray[np.float32]
+
+    @property
+    def slew_bits(self) -> int:
+        """How many of an event's lowest bits are its slew."""
+        return 32 if self.events.dtype == np.int64 else 0
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Toggle times in fs, entries end to end, each ended by :data:`halo_timing.dynamic.kernels.NEVER`."""
+        return self.events[: int(self.starts[-1])].astype(np.int64) >> self.slew_bits
+
+    @property
+    def slews_fs(self) -> NDArray[np.int64]:
+        """Slews of the same toggles in fs; 0 where delays are fixed."""
+        return self.events[: int(self.starts[-1])].astype(np.int64) & ((1 << self.slew_bits) - 1)
 
     @property
     def toggles(self) -> NDArray[np.int64]:
@@ -88,14 +106,22 @@ class _Reduced:
     inputs: tuple[int, ...]
     constant: int | None
     value: Values
-    delay_fs: NDArray[np.int32]
-    energy_fj: NDArray[np.float32]
+    tables: tuple[Any, ...]
+    has_edges: bool
 
 
 class Runner:
-    """Simulates one model again and again; one for each thread, because it owns the pool of waveforms."""
+    """Simulates one model again and again; one for each thread, because it owns the pool of waveforms.
+
+    Raises
+    ------
+    UsageError
+        If Icarus' semantics are asked of delays that depend on slews, which Icarus does not know.
+    """
 
     def __init__(self, model: Model, domain: Domain, semantics: Semantics) -> None:
+        if semantics == "icarus" and model.has_slews:
+            raise UsageError("icarus semantics need fixed delays: take those of an SDF file")
         self.model, self.domain, self.semantics = model, domain, semantics
         self.uses: dict[int, int] = {}
         for gate in model.gates:
@@ -103,7 +129,8 @@ class Runner:
                 self.uses[net] = self.uses.get(net, 0) + 1
         self.reduced: dict[tuple[int, int, int], _Reduced] = {}
         rows = self._most_live() + 1
-        self.times: NDArray[np.int32] = np.empty((rows, domain.most_entries * _EVENTS_PER_ENTRY), np.int32)
+        dtype = np.int64 if model.has_slews else np.int32
+        self.events: NDArray[Any] = np.empty((rows, domain.most_entries * _EVENTS_PER_ENTRY), dtype)
         self.starts: NDArray[np.uint32] = np.empty((rows, domain.most_entries + 1), np.uint32)
         self.free: list[int] = []
 
@@ -153,18 +180,18 @@ class Runner:
         constants = dict(constants)
         live: dict[int, _Live] = {}
         spent: dict[int, NDArray[np.float32]] = {}
-        self.free = list(range(len(self.times)))
+        self.free = list(range(len(self.events)))
         for source in self.model.sources:
             motion = motions.get(source.net)
             if motion is not None:
-                live[source.net] = self._launch(source.net, motion, source.launch_fs, spent, observe)
+                live[source.net] = self._launch(source, motion, spent, observe)
         for index, gate in enumerate(self.model.gates):
             reduced = self._reduce(index, gate, constants)
             if reduced.constant is None:
                 live[gate.net] = self._simulate(gate, reduced, live, spent, observe)
             else:
                 constants[gate.net] = reduced.constant
-                if reduced.inputs and reduced.energy_fj[1].any():
+                if reduced.inputs and reduced.has_edges:
                     # The output stays, but the inputs' own edges cost energy.
                     self.free.append(self._simulate(gate, reduced, live, spent, lambda _wave: None).slot)
             for net in set(gate.inputs):
@@ -194,27 +221,31 @@ class Runner:
 
     def _launch(
         self,
-        net: int,
+        source: Source,
         motion: Motion,
-        launch_fs: tuple[int, int],
         spent: dict[int, NDArray[np.float32]],
         observe: Callable[[Waveforms], None],
     ) -> _Live:
         before, after = self.domain.grid(motion.before, motion.after)
-        launch = np.array(launch_fs, np.int32)[(before > after).astype(np.intp)]
+        launch = np.array(source.launch_fs, self.events.dtype)
+        never = self.events.dtype.type(kernels.NEVER)
+        if self.model.has_slews:
+            launch, never = launch << 32 | np.array(source.slew_fs), never << 32
+        launch = launch[(before > after).astype(np.intp)]
         moves = (before != after).ravel()
         starts = np.zeros(len(moves) + 1, np.uint32)
         np.cumsum(moves + 1, out=starts[1:])
         slot = self.free.pop()
-        while starts[-1] > self.times.shape[1]:
+        while starts[-1] > self.events.shape[1]:
             self._grow()
         self.starts[slot, : len(starts)] = starts
-        times = self.times[slot]
-        times[: starts[-1]] = kernels.NEVER
-        times[starts[:-1][moves]] = launch.ravel()[moves]
+        events = self.events[slot]
+        events[: starts[-1]] = never
+        events[starts[:-1][moves]] = launch.ravel()[moves]
+        net = source.net
         wave = _Live(slot, motion.support, motion.before, self.uses.get(net, 0))
         energies = spent.setdefault(wave.support, np.zeros((3, len(moves)), np.float32))
-        observe(Waveforms(net, wave.support, wave.before, times, self.starts[slot, : len(starts)], energies))
+        observe(Waveforms(net, wave.support, wave.before, events, self.starts[slot, : len(starts)], energies))
         return wave
 
     def _simulate(
@@ -244,12 +275,12 @@ class Runner:
             spent[support] = np.zeros((3, entries), np.float32)
         slot = self.free.pop()
         slots = np.array([*(wave.slot for wave in inputs), slot], np.uint32)
-        kernel = _kernel(self.semantics, len(inputs))
+        kernel = self._kernel(len(inputs))
         toggle_fj = np.array(self.model.toggle_fj.get(gate.net, (0.0, 0.0)), np.float32)
         done = 0
         while True:
             done = kernel(
-                self.times,
+                self.events,
                 self.starts,
                 slots,
                 low_map,
@@ -257,8 +288,7 @@ class Runner:
                 low_state,
                 high_state,
                 reduced.value,
-                reduced.delay_fs,
-                reduced.energy_fj,
+                *reduced.tables,
                 toggle_fj,
                 spent[support],
                 done,
@@ -269,34 +299,39 @@ class Runner:
         before = reduced.value[state]
         wave = _Live(slot, support, before, self.uses.get(gate.net, 0))
         starts = self.starts[slot, : entries + 1]
-        observe(Waveforms(gate.net, support, before, self.times[slot], starts, spent[support]))
+        observe(Waveforms(gate.net, support, before, self.events[slot], starts, spent[support]))
         return wave
 
     def _grow(self) -> None:
-        larger = np.empty((self.times.shape[0], 2 * self.times.shape[1]), np.int32)
-        larger[:, : self.times.shape[1]] = self.times
-        self.times = larger
+        larger = np.empty((self.events.shape[0], 2 * self.events.shape[1]), self.events.dtype)
+        larger[:, : self.events.shape[1]] = self.events
+        self.events = larger
 
-
-def _kernel(semantics: Semantics, inputs: int) -> Callable[..., int]:
-    if semantics == "icarus":
-        return general_kernels.icarus_n
-    special = {1: kernels.inertial_1, 2: kernels.inertial_2, 3: kernels.inertial_3}
-    return special.get(inputs, general_kernels.inertial_n)
+    def _kernel(self, inputs: int) -> Callable[..., int]:
+        if self.semantics == "icarus":
+            return general_kernels.icarus_n
+        if self.model.has_slews:
+            return _WITH_SLEWS.get(inputs, slew_kernels.inertial_n)
+        return _FIXED.get(inputs, general_kernels.inertial_n)
 
 
 def _fold(gate: Gate, held: int, tied: int) -> _Reduced:
     """Fold held inputs into a gate."""
-    live = [position for position in range(len(gate.inputs)) if not held >> position & 1]
+    live = np.array([place for place in range(len(gate.inputs)) if not held >> place & 1], np.int64)
     states = np.full(1 << len(live), tied)
-    for place, position in enumerate(live):
+    for place, position in enumerate(live.tolist()):
         states |= (np.arange(len(states)) >> place & 1) << position
     value = np.ascontiguousarray(gate.value[states])
-    grid = np.ix_(states, states)
-    return _Reduced(
-        tuple(gate.inputs[position] for position in live),
-        int(value[0]) if (value == value[0]).all() else None,
-        value,
-        np.ascontiguousarray(gate.delay_fs[grid]),
-        np.ascontiguousarray(gate.energy_fj[:, grid[0], grid[1]]),
-    )
+    tables: tuple[Any, ...]
+    if gate.steps is not None:
+        steps = gate.steps.kept(live, states)
+        has_edges = steps.has_edges
+        tables = (steps.record, steps.knots_fs, steps.line, has_edges)
+    else:
+        grid = np.ix_(states, states)
+        energy_fj = np.ascontiguousarray(gate.energy_fj[:, grid[0], grid[1]])
+        has_edges = bool(energy_fj[1].any())
+        tables = (np.ascontiguousarray(gate.delay_fs[grid]), energy_fj)
+    inputs = tuple(gate.inputs[position] for position in live.tolist())
+    constant = int(value[0]) if (value == value[0]).all() else None
+    return _Reduced(inputs, constant, value, tables, has_edges)

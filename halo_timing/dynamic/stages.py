@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from halo_timing.dynamic.activation import ActivationNets
+from halo_timing.dynamic.slews import NldmDelays
 from halo_timing.errors import NetlistError
 from halo_timing.held_weight import HeldWeight
 from halo_timing.interface import Interface
-from halo_timing.netlist import Netlist
+from halo_timing.netlist import Netlist, Register
 from halo_timing.sdf import Sdf
 from halo_timing.sta import stages_of
 
@@ -67,32 +68,48 @@ def endpoint_net(netlist: Netlist, name: str) -> int:
     raise NetlistError(f"{netlist.name}: no pin or port bit {name!r}")
 
 
-def launch_times(netlist: Netlist, sdf: Sdf, arrivals_ps: Mapping[str, float]) -> dict[int, tuple[int, int]]:
-    """When the rise and the fall of each register output and input port bit happen, fs after the clock edge.
+@dataclass(frozen=True)
+class Launch:
+    """When the rise and the fall of a net happen after the clock edge, and their slews; fs."""
+
+    time_fs: tuple[int, int]
+    slew_fs: tuple[int, int] = (0, 0)
+
+
+def launch_times(
+    netlist: Netlist, delays: Sdf | NldmDelays, arrivals_ps: Mapping[str, float]
+) -> dict[int, Launch]:
+    """When each register output and input port bit moves.
 
     Registers launch at their own clock-to-output delay; a port's bits at its arrival, 0 if none is given.
+    Slews are 0 where delays are fixed.
 
     Raises
     ------
     NetlistError
-        If a register's output has no clock-to-output delay in the SDF.
+        If a register's output has no clock-to-output delay.
     """
-    launch: dict[int, tuple[int, int]] = {}
+    launch: dict[int, Launch] = {}
+    port_slew = 0 if isinstance(delays, Sdf) else round(delays.input_slew_ps * 1000)
     for port in netlist.ports:
         if port.direction == "input":
             time = round(arrivals_ps.get(port.name, 0.0) * 1000)
-            launch |= dict.fromkeys(port.nets, (time, time))
+            launch |= dict.fromkeys(port.nets, Launch((time, time), (port_slew, port_slew)))
     for register in netlist.registers:
         instance = netlist.instances[register.instance]
-        paths = sdf.cells[instance.name].paths if instance.name in sdf.cells else []
         for pin in register.state_pins:
-            own = [path for path in paths if (path.from_pin, path.to_pin) == (register.clock_pin, pin)]
-            if not own:
-                raise NetlistError(
-                    f"{instance.name}: the SDF has no delay from {register.clock_pin} to {pin}; "
-                    "it belongs to another netlist"
-                )
-            rise = max(path.rise_fs or 0 for path in own)
-            fall = max(path.fall_fs or 0 for path in own)
-            launch[instance.pins[pin]] = (rise, fall)
+            if isinstance(delays, Sdf):
+                launch[instance.pins[pin]] = Launch(_clock_to_output(delays, instance.name, register, pin))
+            else:
+                launch[instance.pins[pin]] = Launch(*delays.launch(register, pin))
     return launch
+
+
+def _clock_to_output(sdf: Sdf, owner: str, register: Register, pin: str) -> tuple[int, int]:
+    paths = sdf.cells[owner].paths if owner in sdf.cells else []
+    own = [path for path in paths if (path.from_pin, path.to_pin) == (register.clock_pin, pin)]
+    if not own:
+        raise NetlistError(
+            f"{owner}: the SDF has no delay from {register.clock_pin} to {pin}; it belongs to another netlist"
+        )
+    return max(path.rise_fs or 0 for path in own), max(path.fall_fs or 0 for path in own)

@@ -115,7 +115,7 @@ def simulate_walks(
 
         def observe(wave: Waveforms, first: int = first) -> None:
             toggles = wave.toggles
-            times = wave.times[: int(wave.starts[-1])].astype(np.int64)
+            times = wave.times
             times = times[times != NEVER]
             transition = first + np.repeat(np.arange(len(toggles)), toggles)
             found.append((np.full(len(times), wave.net), transition, times))

@@ -41,6 +41,17 @@ _UNSUPPORTED = {
     "ff_bank": "several flip-flops in one bank",
     "latch_bank": "several latches in one bank",
 }
+# Marks of cells that could be taken for logic by their functions.
+_PURPOSES = {
+    "pad_cell": "pad",
+    "auxiliary_pad_cell": "pad",
+    "is_macro_cell": "macro",
+    "is_isolation_cell": "isolation cell",
+    "is_level_shifter": "level shifter",
+    "always_on": "always-on cell",
+    "retention_cell": "retention cell",
+    "switch_cell_type": "power switch",
+}
 
 
 class LeftOut(Exception):
@@ -126,6 +137,7 @@ class CellReader:
             has_statetable=group.child("statetable") is not None,
             dont_use=group.flag("dont_use"),
             dont_touch=group.flag("dont_touch"),
+            purpose=_purpose(group, [pin for _, pin in pin_groups]),
             leakage_nw=leakage_nw,
             leakage_states=leakage_states,
             supply_pins=supplies,
@@ -302,6 +314,13 @@ _ABSENT = _frozen((0.0,), 1.0)
 
 def _scaled(value: float | None, unit: float) -> float | None:
     return None if value is None else value * unit
+
+
+def _purpose(cell: Group, pins: Sequence[Group]) -> str | None:
+    for attribute, purpose in _PURPOSES.items():
+        if (cell.text(attribute) or "false").lower() != "false":
+            return purpose
+    return "pad" if any(pin.flag("is_pad") for pin in pins) else None
 
 
 def _function(group: Group, attribute: str, names: _Names) -> BooleanFunction | None:

@@ -50,6 +50,12 @@ class TimingArc:
         """Whether it gives a delay, not a constraint."""
         return self.cell_rise is not None or self.cell_fall is not None
 
+    @property
+    def has_both_edges(self) -> bool:
+        """Whether it gives delay and slew of both edges."""
+        tables = (self.cell_rise, self.cell_fall, self.rise_transition, self.fall_transition)
+        return all(table is not None for table in tables)
+
 
 @dataclass(frozen=True)
 class PowerArc:
@@ -148,6 +154,8 @@ class Cell:
         State given as a table only (clock gates); its function is not modelled.
     dont_use, dont_touch : bool
         What the library says about use in synthesis.
+    purpose : str or None
+        What it is for, where the library marks it as something else than logic: ``pad``, ``level shifter``, …
     leakage_nw : float
         State-independent leakage: the cell's own value, else the mean over `leakage_states`.
     leakage_states : tuple of (BooleanFunction, float)
@@ -163,6 +171,7 @@ class Cell:
     has_statetable: bool = False
     dont_use: bool = False
     dont_touch: bool = False
+    purpose: str | None = None
     leakage_nw: float = 0.0
     leakage_states: tuple[tuple[BooleanFunction, float], ...] = field(default=(), repr=False)
     supply_pins: tuple[str, ...] = ()
@@ -179,6 +188,26 @@ class Cell:
         one_way = all(pin.direction in ("input", "output") for pin in self.pins.values())
         known = bool(self.outputs) and all(pin.function and not pin.three_state for pin in self.outputs)
         return stateless and one_way and known
+
+    @property
+    def is_buffer(self) -> bool:
+        """Whether its only output follows its only input, with delays of both edges."""
+        return self._is_one_input(0b10)
+
+    @property
+    def is_inverter(self) -> bool:
+        """Whether its only output is the opposite of its only input, with delays of both edges."""
+        return self._is_one_input(0b01)
+
+    def _is_one_input(self, truth_table: int) -> bool:
+        return (
+            self.is_combinational
+            and len(self.inputs) == len(self.outputs) == 1
+            and (function := self.outputs[0].function) is not None
+            and function.inputs == (self.inputs[0].name,)
+            and function.truth_table == truth_table
+            and any(arc.has_both_edges for arc in self.outputs[0].arcs)
+        )
 
     @property
     def inputs(self) -> tuple[Pin, ...]:

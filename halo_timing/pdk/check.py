@@ -6,7 +6,6 @@ loads and input slews. It fails when units, axes, interpolation or pin capacitan
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -115,7 +114,7 @@ def check_corner(pdk: Pdk, corner: Corner, sta: OpenSta | None) -> CornerCheck:
     library = pdk.library(corner)
     cells = pdk.cells(corner)
     constraints = pdk.constraints(corner)
-    reasons = {name: _reason(cell, pdk.descriptor.cells.dont_use) for name, cell in library.cells.items()}
+    reasons = {name: cells.bars.get(name) or _reason(cell) for name, cell in library.cells.items()}
     used = [cell for name, cell in library.cells.items() if reasons[name] is None]
     kinds = Counter("flip-flops" if cell.is_flip_flop else "combinational" for cell in used)
     left_out = {name: reason for name, reason in reasons.items() if reason} | dict(library.left_out)
@@ -131,12 +130,8 @@ def check_corner(pdk: Pdk, corner: Corner, sta: OpenSta | None) -> CornerCheck:
     return check
 
 
-def _reason(cell: Cell, dont_use: list[str]) -> str | None:
-    """Why a cell is not used; None if it is."""
-    if any(fnmatch.fnmatchcase(cell.name, pattern) for pattern in dont_use):
-        return "barred by the descriptor (dont_use)"
-    if cell.dont_use:
-        return "barred by the library (dont_use)"
+def _reason(cell: Cell) -> str | None:
+    """Why a cell that is not barred cannot be used; None if it can."""
     if not cell.outputs:
         return "no output (filler, antenna, tap)"
     if not cell.inputs:

@@ -45,12 +45,16 @@ class DebianSource(_Strict):
 
 
 class OpenPdksSource(_Strict):
-    """A PDK in the layout of open_pdks, which ``ciel`` installs: ``$PDK_ROOT/<variant>/libs.ref/…``."""
+    """A PDK in the layout of open_pdks, which ``ciel`` installs: ``$PDK_ROOT/<variant>/libs.ref/…``.
+
+    OpenROAD-flow-scripts carries some of them too, as `platform`.
+    """
 
     kind: Literal["open_pdks"]
     family: str
     variants: list[str]
     library: str
+    platform: str | None = None
 
 
 class OrfsSource(_Strict):
@@ -119,9 +123,10 @@ class ConstraintValues(_Strict):
 
 
 class CellValues(_Strict):
-    """Cells that replace the automatically chosen ones, and patterns of cells never to use."""
+    """Cells that replace those chosen by rule, and patterns of cells to bar or to use all the same."""
 
     dont_use: list[str] = []
+    use: list[str] = []
     flip_flop: str | None = None
     buffer: str | None = None
     inverter: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,15 +33,17 @@ def how_to_get(descriptor: Descriptor) -> str:
         )
     if isinstance(source, OpenPdksSource):
         return (
-            f"run `halo-timing pdk install {name}` (it uses `ciel`; `pip install ciel` brings it), or set "
-            f"PDK_ROOT to the folder that holds {source.variants[0]}/libs.ref/{source.library}/lib"
+            f"run `halo-timing pdk install {name}` (it uses `ciel`; `pip install ciel` brings it), or "
+            f"{_open_pdks_folders(source)}"
         )
     if isinstance(source, OrfsSource):
         return (
             "clone https://github.com/The-OpenROAD-Project/OpenROAD-flow-scripts and set ORFS_ROOT to it "
             f"(or FLOW_HOME to its flow/; flow/platforms/{source.platform}/lib is read)"
         )
-    return f"register it again with `halo-timing pdk add {name} FILE…`"
+    files = [file for corner in descriptor.corner for file in corner.files]
+    where = files[0] if files else descriptor.corner_files and descriptor.corner_files.folder
+    return f"{where} was not found; put it back, or register it again with `halo-timing pdk add {name} FILE…`"
 
 
 def install(descriptor: Descriptor, progress: Progress) -> None:
@@ -79,16 +82,17 @@ def _install_debian(descriptor: Descriptor, source: DebianSource, progress: Prog
         raise PdkError(
             f"{descriptor.name} comes from a Debian package, and this is no Debian: {how_to_get(descriptor)}"
         )
+    by_hand = how_to_get(descriptor)
     progress(f"fetching the Debian package {source.package}; no administrator is needed, it is only unpacked")
     with tempfile.TemporaryDirectory(prefix="halo-timing-") as name:
         folder = Path(name)
         # apt drops its rights to the user _apt, who must be able to write here.
         folder.chmod(0o777)
-        _run(["apt-get", "-qq", "download", source.package], folder, descriptor)
+        _run(["apt-get", "-qq", "download", source.package], folder, by_hand)
         packages = list(folder.glob("*.deb"))
         if len(packages) != 1:
             raise PdkError(f"apt-get download {source.package} gave no package: {how_to_get(descriptor)}")
-        _run(["dpkg-deb", "-x", str(packages[0]), "unpacked"], folder, descriptor)
+        _run(["dpkg-deb", "-x", str(packages[0]), "unpacked"], folder, by_hand)
         unpacked = folder / "unpacked" / source.folder.lstrip("/")
         for corner in descriptor.corner:
             for file in corner.files:
@@ -98,31 +102,44 @@ def _install_debian(descriptor: Descriptor, source: DebianSource, progress: Prog
                     shutil.copyfile(unpacked / file, part)
 
 
+def _open_pdks_folders(source: OpenPdksSource) -> str:
+    where = f"set PDK_ROOT to the folder that holds {source.variants[0]}/libs.ref/{source.library}/lib"
+    if source.platform is None:
+        return where
+    return f"{where}, or ORFS_ROOT to an OpenROAD-flow-scripts checkout with flow/platforms/{source.platform}"
+
+
 def _install_with_ciel(descriptor: Descriptor, source: OpenPdksSource, progress: Progress) -> None:
-    ciel = shutil.which("ciel")
+    # Beside the interpreter it is found although its environment is not activated.
+    ciel = shutil.which("ciel") or shutil.which("ciel", path=str(Path(sys.executable).parent))
     if ciel is None:
         raise PdkError(
             f"{descriptor.name} is fetched by ciel, which is not on PATH: `pip install ciel`, then again; "
-            f"or set PDK_ROOT to the folder that holds {source.variants[0]}/libs.ref/{source.library}/lib"
+            f"or {_open_pdks_folders(source)}"
         )
+    by_hand = (
+        f"with a network, `ciel ls-remote --pdk-family {source.family}` lists versions and "
+        f"`ciel enable --pdk-family {source.family} -l {source.library} VERSION` fetches one; "
+        f"or {_open_pdks_folders(source)}"
+    )
     progress("asking ciel which versions there are")
-    versions = _run([ciel, "ls-remote", "--pdk-family", source.family], None, descriptor).split()
+    versions = _run([ciel, "ls-remote", "--pdk-family", source.family], None, by_hand).split()
     if not versions:
-        raise PdkError(f"ciel knows no version of {source.family}; {how_to_get(descriptor)}")
+        raise PdkError(f"ciel knows no version of {source.family}; {by_hand}")
     command = [ciel, "enable", "--pdk-family", source.family, "-l", source.library, versions[0]]
     progress(f"running {' '.join(['ciel', *command[1:]])}")
-    _run(command, None, descriptor)
+    _run(command, None, by_hand)
 
 
-def _run(command: Sequence[str], cwd: Path | None, descriptor: Descriptor) -> str:
+def _run(command: Sequence[str], cwd: Path | None, by_hand: str) -> str:
     try:
         done = subprocess.run(
             command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PdkError(f"{command[0]} did not run ({error}); {how_to_get(descriptor)}") from error
+        raise PdkError(f"{command[0]} did not run ({error}); {by_hand}") from error
     if done.returncode:
         lines = (done.stderr + b"\n" + done.stdout).decode(errors="replace").strip().splitlines()
-        said = lines[0].strip() if lines else f"exit status {done.returncode}"
-        raise PdkError(f"{Path(command[0]).name} failed ({said[:200]}); {how_to_get(descriptor)}")
+        said = lines[0].rstrip(" :") if lines else f"exit status {done.returncode}"
+        raise PdkError(f"{Path(command[0]).name} failed ({said[:200]}); {by_hand}")
     return done.stdout.decode(errors="replace")

@@ -22,6 +22,7 @@ __all__ = [
     "FlipFlop",
     "Latch",
     "Library",
+    "LibrarySurvey",
     "Pin",
     "PowerArc",
     "Table",
@@ -29,7 +30,7 @@ __all__ = [
     "TimingArc",
     "WireLoad",
     "read_library",
-    "read_operating_point",
+    "survey_library",
 ]
 
 
@@ -138,7 +139,7 @@ def read_library(paths: Sequence[Path]) -> Library:
     ------
     LibertyError
         If a file cannot be read, contradicts itself, has unknown units, is of another voltage or temperature
-        than the first, or repeats a cell; the message names file, line or cell.
+        than the first, has its name, or repeats a cell; the message names file, line or cell.
     """
     if not paths:
         raise LibertyError("no Liberty file was given")
@@ -156,7 +157,6 @@ def read_library(paths: Sequence[Path]) -> Library:
     for path in paths:
         library = read_liberty(path)
         hashes.append(sha256_file(path))
-        names.append(library.name)
         units, unit_notes = read_units(library)
         all_units.append(units)
         notes += [f"{path.name}: {note}" for note in unit_notes]
@@ -165,6 +165,12 @@ def read_library(paths: Sequence[Path]) -> Library:
             raise LibertyError(
                 f"{path}: is for {here[0]:g} V and {here[1]:g} C, {paths[0]} for {corner}; give one corner"
             )
+        if library.name in names:
+            raise library.error(
+                f"library {library.name} has the name of that in {paths[names.index(library.name)]}, "
+                "and OpenSTA keeps only one of a name; rename one of them in its file"
+            )
+        names.append(library.name)
         corner = here
         thresholds = thresholds or _thresholds(library)
         if (limit := library.number("default_max_transition")) is not None:
@@ -191,16 +197,26 @@ def read_library(paths: Sequence[Path]) -> Library:
     )
 
 
-def read_operating_point(path: Path) -> tuple[float, float]:
-    """Voltage in V and temperature in °C of one Liberty file.
+@dataclass(frozen=True)
+class LibrarySurvey:
+    """What tells one Liberty file from another: its operating point, and the names of its cells."""
+
+    voltage_v: float
+    temperature_c: float
+    cells: tuple[str, ...]
+
+
+def survey_library(path: Path) -> LibrarySurvey:
+    """Look at one Liberty file without reading its tables.
 
     Raises
     ------
     LibertyError
-        If the file cannot be read or does not say.
+        If the file cannot be read or does not say its voltage.
     """
     library = read_liberty(path)
-    return _corner(library, read_units(library)[0])
+    cells = tuple(cell.name for cell in library.children("cell"))
+    return LibrarySurvey(*_corner(library, read_units(library)[0]), cells)
 
 
 def _read_cells(library: Group, units: Units, cells: dict[str, Cell], left_out: dict[str, str]) -> None:

@@ -18,8 +18,11 @@ from halo_timing.pdk.descriptor import (
     OrfsSource,
     WheelSource,
 )
-from halo_timing.pdk.library import read_operating_point
+from halo_timing.pdk.library import survey_library
 from halo_timing.wheels import cache_dir
+
+#: Where a platform of OpenROAD-flow-scripts keeps its Liberty files.
+ORFS_LIBERTY = "lib"
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ def install_folder(name: str) -> Path:
     return cache_dir() / "pdk" / name
 
 
-def candidate_folders(descriptor: Descriptor) -> list[Path]:
-    """Folders that may hold the PDK, in the order in which they are tried; they need not exist."""
+def candidate_folders(descriptor: Descriptor, home: Path) -> list[Path]:
+    """Folders that may hold the PDK, in the order in which they are tried; they need not exist.
+
+    `home` is the folder of the descriptor, which paths of the user's own files are relative to.
+    """
     source = descriptor.source
     if isinstance(source, WheelSource):
         return [install_folder(descriptor.name)]
@@ -52,40 +58,45 @@ def candidate_folders(descriptor: Descriptor) -> list[Path]:
         named = os.environ.get(source.environment)
         return [Path(named) if named else Path(source.folder), install_folder(descriptor.name)]
     if isinstance(source, OpenPdksSource):
-        return [root / variant for root in _open_pdks_roots() for variant in source.variants]
+        return [root / variant for root in open_pdks_roots() for variant in source.variants]
     if isinstance(source, OrfsSource):
-        return [root / source.platform for root in _orfs_roots()]
+        return [root / source.platform for root in orfs_roots()]
     assert isinstance(source, FilesSource)
-    return [Path("/")]
+    return [home]
 
 
-def find_corners(descriptor: Descriptor) -> tuple[Path | None, dict[str, Corner]]:
+def find_corners(descriptor: Descriptor, home: Path) -> tuple[Path | None, dict[str, Corner]]:
     """Return the first candidate folder that has any corner, and its corners; (None, {}) if none has."""
-    for folder in candidate_folders(descriptor):
+    source, pattern = descriptor.source, descriptor.corner_files
+    for folder in candidate_folders(descriptor, home):
         corners = dict(_corners_in(folder, descriptor))
         if corners:
-            is_files = isinstance(descriptor.source, FilesSource)
+            is_files = isinstance(source, FilesSource)
             return next(iter(corners.values())).liberty[0].parent if is_files else folder, corners
+    if isinstance(source, OpenPdksSource) and source.platform is not None and pattern is not None:
+        for folder in (root / source.platform for root in orfs_roots()):
+            corners = dict(_matching(folder / ORFS_LIBERTY, pattern))
+            if corners:
+                return folder, corners
     return None, {}
 
 
-def _open_pdks_roots() -> list[Path]:
-    named = os.environ.get("PDK_ROOT")
+def open_pdks_roots() -> list[Path]:
+    """Folders that PDKs in the layout of open_pdks are looked for in."""
+    if named := os.environ.get("PDK_ROOT"):
+        return [Path(named)]
     homes = [Path.home() / ".ciel", Path.home() / ".volare"]
-    return [Path(named)] if named else homes
+    return [*homes, Path("/usr/local/share/pdk"), Path("/usr/share/pdk")]
 
 
-def _orfs_roots() -> Iterator[Path]:
-    for variable, inner in (
-        ("FLOW_HOME", "platforms"),
-        ("ORFS_ROOT", "flow/platforms"),
-        ("ORFS_ROOT", "platforms"),
-    ):
-        if named := os.environ.get(variable):
-            yield Path(named) / inner
-    for variable in ("FLOW_HOME", "ORFS_ROOT"):
-        if named := os.environ.get(variable):
-            yield Path(named)
+def orfs_roots() -> list[Path]:
+    """Folders that the platforms of OpenROAD-flow-scripts are looked for in."""
+    flow, checkout = os.environ.get("FLOW_HOME"), os.environ.get("ORFS_ROOT")
+    roots = [Path(flow) / "platforms"] if flow else []
+    roots += [Path(checkout) / "flow" / "platforms", Path(checkout) / "platforms"] if checkout else []
+    # Or a folder of platforms itself.
+    roots += [Path(named) for named in (flow, checkout) if named]
+    return roots or [Path.home() / "OpenROAD-flow-scripts" / "flow" / "platforms"]
 
 
 def _corners_in(folder: Path, descriptor: Descriptor) -> Iterator[tuple[str, Corner]]:
@@ -116,7 +127,8 @@ def _matching(folder: Path, pattern: CornerPattern) -> Iterator[tuple[str, Corne
             operating_points[name] = (_number(groups["voltage"], "vVpP"), _number(groups["temperature"], "."))
     for name, paths in files.items():
         if name not in operating_points:
-            operating_points[name] = read_operating_point(min(paths, key=lambda path: path.stat().st_size))
+            survey = survey_library(min(paths, key=lambda path: path.stat().st_size))
+            operating_points[name] = (survey.voltage_v, survey.temperature_c)
         yield name, Corner(name, tuple(paths), *operating_points[name])
 
 

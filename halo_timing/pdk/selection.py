@@ -5,15 +5,15 @@ Chosen by rule, so that a library never seen before needs no editing; a descript
 
 from __future__ import annotations
 
-import fnmatch
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from halo_timing.errors import PdkError
+from halo_timing.pdk.bars import find_bars
 from halo_timing.pdk.descriptor import CellValues, ConstraintValues
 from halo_timing.pdk.library import Cell, Library, Table, TimingArc
 
@@ -42,8 +42,8 @@ class ChosenCells:
         The smallest of each; the buffer drives the inputs in synthesis.
     tie_low, tie_high : TieCell or None
         Constants; None where the library has no such cell.
-    dont_use : tuple of str
-        Cells that synthesis must not use, by the library's attributes and the descriptor's patterns.
+    bars : mapping of str to str
+        Cells that synthesis must not use, and why, in the order of the names.
     """
 
     flip_flop: str
@@ -51,7 +51,12 @@ class ChosenCells:
     inverter: str
     tie_low: TieCell | None
     tie_high: TieCell | None
-    dont_use: tuple[str, ...]
+    bars: Mapping[str, str]
+
+    @property
+    def dont_use(self) -> tuple[str, ...]:
+        """Names of the cells that synthesis must not use."""
+        return tuple(self.bars)
 
 
 @dataclass(frozen=True)
@@ -89,16 +94,13 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
     Raises
     ------
     PdkError
-        If the library has no usable flip-flop, buffer or inverter, or a named cell does not fit its role.
+        If the library has no usable flip-flop, buffer, inverter or two-input gate, or a named cell does not
+        fit its role.
     """
-    barred = tuple(
-        sorted(
-            name
-            for name, cell in library.cells.items()
-            if cell.dont_use or any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted.dont_use)
-        )
-    )
-    usable = [cell for name, cell in library.cells.items() if name not in set(barred)]
+    bars = find_bars(library, wanted)
+    usable = [cell for name, cell in library.cells.items() if name not in bars]
+
+    files = ", ".join(map(str, library.files))
 
     def pick(
         named: str | None, fits: Callable[[Cell], bool], what: str, among: Iterable[Cell] = usable
@@ -114,7 +116,7 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         cell = pick(named, fits, what)
         if cell is None:
             raise PdkError(
-                f"library {library.name} has no {what} among its {len(usable)} usable cells; "
+                f"{files}: library {library.name} has no {what} among its {len(usable)} usable cells; "
                 "add the Liberty file that holds it (some PDKs spread one corner over several files)"
             )
         return cell.name
@@ -128,14 +130,20 @@ def choose_cells(library: Library, wanted: CellValues) -> ChosenCells:
         pin = _constant_pin(cell, value) if cell else None
         return TieCell(cell.name, pin) if cell and pin else None
 
-    return ChosenCells(
+    chosen = ChosenCells(
         flip_flop=need(wanted.flip_flop, _is_d_flip_flop, "rising-edge D flip-flop"),
-        buffer=need(wanted.buffer, lambda cell: _is_one_input(cell, _IDENTITY), "buffer"),
-        inverter=need(wanted.inverter, lambda cell: _is_one_input(cell, _INVERSION), "inverter"),
+        buffer=need(wanted.buffer, lambda cell: cell.is_buffer, "buffer"),
+        inverter=need(wanted.inverter, lambda cell: cell.is_inverter, "inverter"),
         tie_low=tie(wanted.tie_low, 0),
         tie_high=tie(wanted.tie_high, 1),
-        dont_use=barred,
+        bars=bars,
     )
+    if not any(_is_two_input_gate(cell) for cell in usable):
+        raise PdkError(
+            f"{files}: library {library.name} has no two-input AND, OR, NAND or NOR among its "
+            f"{len(usable)} usable cells, without which logic cannot be mapped; add the file that holds it"
+        )
+    return chosen
 
 
 def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintValues) -> Constraints:
@@ -162,7 +170,7 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
         delay_ps = float(tables.cell_rise.at(fall_ps, load_ff) + tables.cell_fall.at(rise_ps, load_ff)) / 2
     if not all(0 < value < math.inf for value in (load_ff, delay_ps, rise_ps + fall_ps)):
         raise PdkError(
-            f"library {library.name}: {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
+            f"{inverter.file}: cell {cells.inverter} has a delay of {delay_ps:g} ps at {load_ff:g} fF; "
             "the units or the tables of the Liberty file are wrong"
         )
     return Constraints(
@@ -173,7 +181,6 @@ def derive_constraints(library: Library, cells: ChosenCells, wanted: ConstraintV
 
 
 _IDENTITY = 0b10
-_INVERSION = 0b01
 
 
 def _preference(cell: Cell) -> tuple[int, float, str]:
@@ -189,14 +196,15 @@ def _edge_tables(arc: TimingArc) -> _EdgeTables | None:
     return None
 
 
-def _is_one_input(cell: Cell, truth_table: int) -> bool:
+def _is_two_input_gate(cell: Cell) -> bool:
+    """Whether a cell is AND, OR, NAND or NOR of two inputs, any of them inverted."""
     return (
         cell.is_combinational
-        and len(cell.inputs) == len(cell.outputs) == 1
+        and len(cell.inputs) == 2
+        and len(cell.outputs) == 1
         and (function := cell.outputs[0].function) is not None
-        and function.inputs == (cell.inputs[0].name,)
-        and function.truth_table == truth_table
-        and any(_edge_tables(arc) for arc in cell.outputs[0].arcs)
+        and len(function.inputs) == 2
+        and function.truth_table.bit_count() in (1, 3)
     )
 
 

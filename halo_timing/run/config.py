@@ -25,6 +25,8 @@ class RunConfig(BaseModel):
         MACs to compare with; None takes the conventional ones of the family, with the widths of `mac`.
     model
         Checkpoint to quantize: a name of a packaged model, or a path; None quantizes nothing.
+    dynamic
+        Simulate transitions of this MAC and of the fastest reference, besides bounding all.
     levels, margin, min_size
         Levels of the cost map, the share added to their periods, and the smallest codebook.
     tile, fast_share, outlier_sigma
@@ -38,6 +40,7 @@ class RunConfig(BaseModel):
     mac: str = "array"
     reference: tuple[str, ...] | None = None
     model: str | None = "minilm"
+    dynamic: bool = True
     levels: int = Field(DEFAULT_LEVELS, ge=1, le=16)
     margin: float = Field(0.0, ge=0, le=1)
     min_size: int = Field(DEFAULT_MIN_SIZE, ge=1)

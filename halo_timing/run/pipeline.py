@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
+from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
 from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
@@ -19,7 +20,15 @@ from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
-from halo_timing.run.session import Reporter, Session, characterize, open_session
+from halo_timing.run.session import (
+    Reporter,
+    Session,
+    characterize,
+    make_bounds,
+    make_netlist,
+    make_weights,
+    open_session,
+)
 from halo_timing.run.steps import Record, Step, remove_leftovers
 from halo_timing.tables import Tables
 
@@ -54,16 +63,21 @@ def run(
     """
     mac = find_mac(config.mac)
     references = _references(config, mac)
-    session = open_session(config.pdk, config.corner, reporter, jobs=jobs, install=install)
+    session = open_session(
+        config.pdk,
+        config.corner,
+        reporter,
+        jobs=jobs,
+        install=install,
+        dynamic=DynamicOptions() if config.dynamic else None,
+    )
     source = model_path(config.model, reporter.note) if config.model else None
     if out.is_dir():
         remove_leftovers(out)
 
-    records = characterize(session, mac, out)
-    for reference in references:
-        label = f"{REFERENCE_FOLDER}/{reference.folder_name}"
-        records += characterize(session, reference, out / label, label=f"{label}/")
-    records.append(session.execute(_costmap_step(config, session, records[1], out), out))
+    measured = characterize(session, mac, out)
+    records = [*measured, *_characterize_references(session, references, out)]
+    records.append(session.execute(_costmap_step(config, session, measured, out), out))
     if source is not None:
         records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
     records.append(session.execute(_report_step(config, references, records, out), out))
@@ -72,14 +86,31 @@ def run(
     return metrics
 
 
-def _costmap_step(config: RunConfig, session: Session, tables: Record, out: Path) -> Step:
+def _characterize_references(session: Session, references: Sequence[Mac], out: Path) -> list[Record]:
+    """Bound every reference; simulate the fastest alone, whose energy is compared."""
+    bounded: list[tuple[Mac, Path, str, list[Record], float]] = []
+    for mac in references:
+        label = f"{REFERENCE_FOLDER}/{mac.folder_name}/"
+        folder = out / REFERENCE_FOLDER / mac.folder_name
+        netlist = make_netlist(session, mac, folder, label=label)
+        records = [netlist, make_bounds(session, mac, netlist, folder, label=label)]
+        bounded.append((mac, folder, label, records, float(Tables.load(folder).period_ps.max())))
+    best_ps = min((worst_ps for *_, worst_ps in bounded), default=0.0)
+    everything: list[Record] = []
+    for mac, folder, label, records, worst_ps in bounded:
+        own = session if worst_ps == best_ps else replace(session, dynamic=None)
+        everything += [*records, *make_weights(own, mac, records[-1], folder, label=label)]
+    return everything
+
+
+def _costmap_step(config: RunConfig, session: Session, measured: Sequence[Record], out: Path) -> Step:
     options = config.model_dump(include={"levels", "margin", "min_size"})
 
     def action(working: Path) -> None:
         session.reporter.started("costmap", 1)
         build_cost_map(Tables.load(out), **options).save(working)
 
-    return Step("costmap", {"tables": tables.digest, **options}, action)
+    return Step("costmap", {"tables": [record.digest for record in measured], **options}, action)
 
 
 def _quantize_step(config: RunConfig, session: Session, source: Path, costmap: Record, out: Path) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from halo_timing.characterization import (
     provenance,
     timing_conditions,
 )
+from halo_timing.dynamic_characterization import DynamicOptions, characterize_dynamics, simulation_of
 from halo_timing.errors import ToolNotFoundError
 from halo_timing.files import sha256_file, write_json, write_text
 from halo_timing.netlist import Netlist
@@ -24,6 +25,7 @@ from halo_timing.pdk.registry import Corner, Pdk, load_pdk
 from halo_timing.resources import flows_dir
 from halo_timing.rtl import Mac
 from halo_timing.run.steps import Record, Step, execute
+from halo_timing.tables import SHARED, Tables
 from halo_timing.tools.opensta import OpenSta, find_opensta
 from halo_timing.tools.opensta_probe import probe_opensta
 from halo_timing.tools.yosys import Yosys, find_yosys
@@ -44,7 +46,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """What all steps of a run share."""
+    """What all steps of a run share; `dynamic` is None where bounds alone are wanted."""
 
     pdk: Pdk
     corner: Corner
@@ -52,6 +54,7 @@ class Session:
     sta: OpenSta
     jobs: int
     reporter: Reporter
+    dynamic: DynamicOptions | None = None
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -65,7 +68,15 @@ class Session:
         return record
 
 
-def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int, install: bool) -> Session:
+def open_session(
+    pdk: str,
+    corner: str | None,
+    reporter: Reporter,
+    *,
+    jobs: int,
+    install: bool,
+    dynamic: DynamicOptions | None = None,
+) -> Session:
     """Find the tools and the PDK.
 
     Raises
@@ -80,19 +91,43 @@ def open_session(pdk: str, corner: str | None, reporter: Reporter, *, jobs: int,
             "name another OpenSTA in the variable STA"
         )
     loaded = load_pdk(pdk, install=install, progress=reporter.note)
-    return Session(loaded, loaded.corner(corner), yosys, sta, jobs, reporter)
+    return Session(loaded, loaded.corner(corner), yosys, sta, jobs, reporter, dynamic)
 
 
 def characterize(session: Session, mac: Mac, folder: Path, *, label: str = "") -> list[Record]:
     """Make netlist and tables of one MAC in `folder`; `label` goes before the steps' names."""
     netlist = make_netlist(session, mac, folder, label=label)
-    tables = session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)
-    return [netlist, tables]
+    return [netlist, *make_tables(session, mac, netlist, folder, label=label)]
 
 
 def make_netlist(session: Session, mac: Mac, folder: Path, *, label: str = "") -> Record:
     """Map one MAC into `folder` and prove the netlist."""
     return session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
+
+
+def make_tables(
+    session: Session, mac: Mac, netlist: Record, folder: Path, *, label: str = ""
+) -> list[Record]:
+    """Make what is measured of the netlist that is in `folder`, at the session's corner."""
+    bounds = make_bounds(session, mac, netlist, folder, label=label)
+    return [bounds, *make_weights(session, mac, bounds, folder, label=label)]
+
+
+def make_bounds(session: Session, mac: Mac, netlist: Record, folder: Path, *, label: str = "") -> Record:
+    """Bound every weight of the netlist that is in `folder`."""
+    return session.execute(_tables_step(session, mac, netlist, folder, f"{label}tables"), folder)
+
+
+def make_weights(
+    session: Session, mac: Mac, bounds: Record, folder: Path, *, label: str = ""
+) -> list[Record]:
+    """Simulate every weight, if the session asks for it, and write what is known of each."""
+    records = [bounds]
+    if session.dynamic is not None:
+        step = _dynamic_step(session, session.dynamic, mac, bounds, folder, f"{label}dynamic")
+        records.append(session.execute(step, folder))
+    records.append(session.execute(_weights_step(records, folder, f"{label}weights"), folder))
+    return records[1:]
 
 
 def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
@@ -119,8 +154,7 @@ def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
 
 def _tables_step(session: Session, mac: Mac, netlist: Record, folder: Path, name: str) -> Step:
     def action(working: Path) -> None:
-        library = session.pdk.library(session.corner)
-        mapped = Netlist.from_json(json.loads((folder / "netlist.json").read_text()), library)
+        mapped = _read_netlist(session, folder)
         weights = 1 << len(mapped.port(mac.interface.weight).nets)
         characterize_netlist(
             mac,
@@ -135,3 +169,45 @@ def _tables_step(session: Session, mac: Mac, netlist: Record, folder: Path, name
         ).save(working)
 
     return Step(name, {"netlist": netlist.key, "files": netlist.digest}, action)
+
+
+def _dynamic_step(
+    session: Session, options: DynamicOptions, mac: Mac, tables: Record, folder: Path, name: str
+) -> Step:
+    def action(working: Path) -> None:
+        bounds = Tables.load(folder)
+        simulation = simulation_of(
+            mac,
+            _read_netlist(session, folder),
+            timing_conditions(session.pdk, session.corner),
+            bounds.metadata["arrivals_ps"],
+            folder / "delays.sdf",
+            options,
+        )
+        plan = simulation.plan(jobs=session.jobs)
+        for line in plan.lines():
+            session.reporter.note(line)
+        characterize_dynamics(
+            simulation,
+            options,
+            working,
+            provenance={key: bounds.metadata[key] for key in ("mac", "pdk", *SHARED)},
+            jobs=session.jobs,
+            progress=session.reporter.started(name, plan.units),
+        ).save(working)
+
+    inputs = {"tables": tables.key, "files": tables.digest, "options": options.as_json()}
+    return Step(name, inputs, action)
+
+
+def _weights_step(measured: Sequence[Record], folder: Path, name: str) -> Step:
+    return Step(
+        name,
+        {record.name: [record.key, record.digest] for record in measured},
+        lambda working: Tables.load(folder).save_csv(working),
+    )
+
+
+def _read_netlist(session: Session, folder: Path) -> Netlist:
+    library = session.pdk.library(session.corner)
+    return Netlist.from_json(json.loads((folder / "netlist.json").read_text()), library)

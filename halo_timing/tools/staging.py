@@ -16,7 +16,8 @@ from halo_timing.tools.quoting import plain_name
 def stage_files(folder: Path, sources: Mapping[str, Path]) -> None:
     """Put files into `folder` under plain names, so that scripts run there need no path at all.
 
-    A link where the system allows one, otherwise a copy; ``.gz`` is unpacked unless the new name keeps it.
+    A link where the system allows one, otherwise a copy. What is gzipped, by its first bytes, is unpacked
+    unless the new name ends in ``.gz``.
 
     Parameters
     ----------
@@ -36,16 +37,24 @@ def stage_files(folder: Path, sources: Mapping[str, Path]) -> None:
         raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
     for name, source in sources.items():
         target = folder / plain_name(name)
-        if source.suffix == ".gz" and target.suffix != ".gz":
-            _unpack(source, target)
-            continue
         if not source.is_file():
             raise UsageError(f"{source}: no such file")
+        if target.suffix != ".gz" and _is_packed(source):
+            _unpack(source, target)
+            continue
         target.unlink(missing_ok=True)
         try:
             target.symlink_to(source.resolve())
         except OSError:
             shutil.copyfile(source, target)
+
+
+def _is_packed(source: Path) -> bool:
+    try:
+        with source.open("rb") as stream:
+            return stream.read(2) == b"\x1f\x8b"
+    except OSError as error:
+        raise UsageError(f"{source}: cannot be read ({error.strerror})") from error
 
 
 def _unpack(source: Path, target: Path) -> None:
