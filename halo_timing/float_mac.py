@@ -11,11 +11,13 @@ from halo_timing.rtl import Mac
 
 CANONICAL_NAN = 0x7FC00000
 #: Edges from an activation to the adder: its register, its unpacked form, the product.
-_EDGES_BEFORE_ADDER = 3
+EDGES_BEFORE_ADDER = 3
 STAGES = range(1, 6)
+#: The fastest: a baseline is not to be held back.
+DEFAULT_STAGES = 5
 
 
-def float_mac(stages: int = 4, multiplier: str = "dadda") -> Mac:
+def float_mac(stages: int = DEFAULT_STAGES, multiplier: str = "dadda") -> Mac:
     """MAC with an adder of `stages` stages."""
     return Mac(
         name=f"fp16_{stages}",
@@ -41,7 +43,7 @@ def float_mac(stages: int = 4, multiplier: str = "dadda") -> Mac:
 
 def latency(stages: int) -> int:
     """Clock edges from an activation to its sum."""
-    return _EDGES_BEFORE_ADDER + stages
+    return EDGES_BEFORE_ADDER + stages
 
 
 def multiply_add(

@@ -10,7 +10,7 @@
 // a comes unpacked (from fp16_product.v), b and the sum are single precision. A NaN is always 7fc00000; an
 // exact difference of 0 is +0.
 module fp32_accumulate #(
-  parameter STAGES        = 4,           // 1 ... 5
+  parameter STAGES        = 5,           // 1 ... 5
   parameter [127:0] ADDER = "sklansky"   // see adder.v
 ) (
   input  wire        clk,

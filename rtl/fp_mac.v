@@ -12,7 +12,7 @@
 // Subnormal operands, products and sums are exact like all others; nothing is flushed to zero. Every NaN that
 // comes out is 7fc00000. rst_n clears the operands and the sum; held for LATENCY edges, it empties the pipeline.
 module fp_mac #(
-  parameter ADD_STAGES         = 4,           // 1 ... 5
+  parameter ADD_STAGES         = 5,           // 1 ... 5
   parameter [127:0] MULTIPLIER = "dadda",     // of the significands: "dadda", "wallace", "array" or "booth"
   parameter [127:0] ADDER      = "sklansky"   // of significands, see adder.v
 ) (

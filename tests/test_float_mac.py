@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from halo_timing.characterization import mapping_target
-from halo_timing.float_mac import CANONICAL_NAN, STAGES, float_mac, latency, multiply_add
+from halo_timing.float_mac import CANONICAL_NAN, DEFAULT_STAGES, STAGES, float_mac, latency, multiply_add
 from halo_timing.gate_level import write_sources
 from halo_timing.held_weight import find_held_weight
 from halo_timing.mac_model import BenchOptions, MacConfig
@@ -44,7 +44,7 @@ def bench(
 
 @pytest.mark.parametrize("stages", STAGES)
 def test_bench_passes_in_rtl(stages: int, tmp_path: Path) -> None:
-    bench(sorted(rtl_dir().glob("*.v")), tmp_path, 2000, parameters={"ADD_STAGES": stages})
+    bench(sorted(rtl_dir().glob("*.v")), tmp_path, 400, parameters={"ADD_STAGES": stages})
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_gates_compute_what_numpy_does(gates, tmp_path: Path) -> None:  # type: 
     held = find_held_weight(gates, mac.interface)
     assert len(held.registers) == 16 + 20
     check = check_reference(gates, mac.interface, held, multiply_add)
-    assert (check.kind, check.latency) == ("settles", latency(4))
-    bench(write_sources(gates, tmp_path / "gates"), tmp_path / "build", 1000)
+    assert (check.kind, check.latency) == ("settles", latency(DEFAULT_STAGES))
+    bench(write_sources(gates, tmp_path / "gates"), tmp_path / "build", 400)
 
 
 @pytest.mark.fuzz
