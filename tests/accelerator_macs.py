@@ -21,7 +21,9 @@ def trailing_zeros(fast_ps: float, mid_ps: float, worst_ps: float) -> np.ndarray
 
 def unit(name: str, period_ps: np.ndarray, energy_fj: np.ndarray | float = np.nan) -> MacUnit:
     energy = np.broadcast_to(np.asarray(energy_fj, np.float32), (256,))
-    return MacUnit(name, "pdk", "typ", 100.0, Pipeline(1, 3), VALUES, period_ps, energy, 1.0, name)
+    return MacUnit(
+        name, "pdk", "typ", 100.0, Pipeline(1, 3), VALUES, period_ps, energy, 0 * energy, 1.0, name
+    )
 
 
 def cost_map(mac: MacUnit) -> CostMap:
@@ -29,7 +31,7 @@ def cost_map(mac: MacUnit) -> CostMap:
     limits = sorted({float(period) for period in mac.period_ps})
     levels = tuple(Level(mac.values[mac.period_ps <= limit], limit, 1.0) for limit in limits)
     return CostMap(
-        mac.values, mac.period_ps, mac.period_ps, mac.energy_fj, levels, {"weight_width": 8, "margin": 0}
+        mac.values, mac.period_ps, mac.period_ps, mac.cycle_fj, levels, {"weight_width": 8, "margin": 0}
     )
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.accelerator.systolic import Pipeline
-from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.tables import Tables
 
 # Weights that share a scale, and how far the largest of them lies out in a normal distribution (its mean).
 _GROUP, _GROUP_MAXIMUM_SIGMA = 128, 2.86
+# nW x ps = 1e-21 J.
+_FJ_PER_NW_PS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class OperatingPoint:
     period_ps, vdd_v
         Clock period and supply.
     energy_fj
-        Mean energy of a MAC in a cycle; None where it was not characterised.
+        Mean energy of a MAC in a cycle, its leakage included; None where it was not characterised.
     values
         Number of weight values that may be used.
     """
@@ -53,9 +54,9 @@ class MacUnit:
         Area of its cells.
     pipeline
         Cycles that it takes.
-    values, period_ps, energy_fj
-        Weight values, shortest period and mean energy of each, shape ``(n,)``; NaN where the energy is
-        not known.
+    values, period_ps, cycle_fj, leakage_nw
+        Weight values, shortest period, mean energy of a cycle without leakage, and leakage of each, shape
+        ``(n,)``; NaN where they are not known.
     vdd_v
         Supply at which it was characterised.
     netlist_sha256
@@ -69,13 +70,14 @@ class MacUnit:
     pipeline: Pipeline
     values: NDArray[np.int16]
     period_ps: NDArray[np.float32]
-    energy_fj: NDArray[np.float32]
+    cycle_fj: NDArray[np.float32]
+    leakage_nw: NDArray[np.float32]
     vdd_v: float
     netlist_sha256: str
 
     @classmethod
     def load(cls, folder: Path) -> MacUnit:
-        """Read a result folder of ``halo-timing characterize``; energies from its cost map, if there.
+        """Read a result folder of ``halo-timing characterize``.
 
         Raises
         ------
@@ -84,11 +86,9 @@ class MacUnit:
         """
         tables = Tables.load(folder)
         synthesis = read_synthesis(folder)
-        path = folder / "costmap.safetensors"
-        cost_map = CostMap.load(path) if path.exists() else None
-        energy_fj = np.full(len(tables.values), np.nan, np.float32)
-        if cost_map is not None and np.array_equal(cost_map.values, tables.values):
-            energy_fj = cost_map.energy_fj
+        leakage_nw = np.full(len(tables.values), np.nan, np.float32)
+        if tables.dynamic is not None:
+            leakage_nw[np.searchsorted(tables.values, tables.dynamic.values)] = tables.dynamic.leakage_nw
         return cls(
             name=str(tables.metadata["mac"]),
             pdk=str(tables.metadata["pdk"]),
@@ -97,7 +97,8 @@ class MacUnit:
             pipeline=Pipeline(hop=1, latency=int(synthesis["reference"]["latency"])),
             values=tables.values,
             period_ps=tables.period_ps,
-            energy_fj=energy_fj,
+            cycle_fj=tables.energy_fj,
+            leakage_nw=leakage_nw,
             vdd_v=float(tables.metadata["vdd_v"]),
             netlist_sha256=str(tables.metadata["netlist_sha256"]),
         )
@@ -124,10 +125,18 @@ class MacUnit:
         vdd_v: float,
         codes: NDArray[np.floating] | None = None,
     ) -> OperatingPoint:
-        """Operating point of a codebook at a given clock."""
+        """Operating point of a codebook at a given clock.
+
+        At another supply than that of the characterisation, what toggles cost goes with its square (C V^2 / 2);
+        leakage is taken as it is.
+        """
         frequency = normal_codes(self.values, codebook) if codes is None else codes
         used = frequency > 0
-        energy = float(np.dot(self.energy_fj[used], frequency[used]) / frequency[used].sum())
+        cycle_fj = (
+            self.cycle_fj[used] * (vdd_v / self.vdd_v) ** 2
+            + self.leakage_nw[used] * period_ps * _FJ_PER_NW_PS
+        )
+        energy = float(np.dot(cycle_fj, frequency[used]) / frequency[used].sum())
         return OperatingPoint(period_ps, vdd_v, None if math.isnan(energy) else energy, len(codebook))
 
     def fastest_shift(self, bits: int) -> tuple[int, float]:

@@ -103,7 +103,8 @@ class FloatUnit:
         synthesis = read_synthesis(folder)
         try:
             unit = synthesis["float"]
-            energy = unit["energy_fj"]
+            period_ps = float(synthesis["worst_period_ps"])
+            leakage_fj = float(unit["energy_parts"]["leakage_nw"]) * period_ps * 1e-6
             return cls(
                 name=str(unit["mac"]),
                 pdk=str(unit["pdk"]),
@@ -111,9 +112,9 @@ class FloatUnit:
                 area_um2=float(synthesis["area_um2"]),
                 pipeline=Pipeline(int(unit["hop"]), int(unit["latency"])),
                 point=OperatingPoint(
-                    float(synthesis["worst_period_ps"]),
+                    period_ps,
                     float(unit["vdd_v"]),
-                    None if energy is None else float(energy),
+                    float(unit["energy_fj"]) + leakage_fj,
                     1 << int(unit["weight_width"]),
                 ),
                 weight_bits=int(unit["weight_width"]),
