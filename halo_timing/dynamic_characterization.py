@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from halo_timing.delay_calculation import net_loads_ff, worst_slews_ps
+from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.simulation import Coverage, Simulation
 from halo_timing.dynamic.slews import NldmDelays
 from halo_timing.dynamic.stimulus import Stimulus
@@ -23,6 +26,11 @@ from halo_timing.sdf import read_sdf
 from halo_timing.sta import TimingConditions
 
 DelayModel = Literal["nldm", "sdf"]
+
+# Wider operands have more transitions than a picture has points.
+MAX_MAP_BITS = 8
+# Weights whose delays HALO (Juneja et al., AAAI 2026) shows one by one.
+HALO_EXAMPLES = (64, -127)
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,7 @@ def characterize_dynamics(
     )
     assert isinstance(simulation.energies, CellEnergies)
     energies = weight_energies(simulation.energies, simulation.held, simulation.nets, result)
+    map_values, maps = _maps(simulation, result)
     drawn_ps = result.period_ps if result.drawn_ps is None else result.drawn_ps
     return DynamicTables(
         values=result.values.astype(np.int16),
@@ -155,6 +164,24 @@ def characterize_dynamics(
             "stage_stimulus": list(result.stage_stimulus),
             "definition": "period = launch + last change at a capturing pin + setup, the largest seen",
         },
+        map_values=map_values,
+        maps=maps,
         pairs=options.stimulus.pairs,
         folder=folder,
     )
+
+
+def _maps(simulation: Simulation, result: DynamicResult) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+    """Simulate a few weights again, for the period of each transition: fastest, slowest, HALO's two."""
+    if not simulation.exhaustive or simulation.nets.bits > MAX_MAP_BITS:
+        return np.zeros(0, np.int16), np.zeros((0, 0, 0), np.uint16)
+    period_ps = result.dynamic_ps
+    moving = np.flatnonzero((period_ps > 0) & (result.values != 0))
+    chosen = [int(moving[np.argmin(period_ps[moving])]), int(np.argmax(period_ps))] if len(moving) else []
+    chosen += np.flatnonzero(np.isin(result.values, HALO_EXAMPLES)).tolist()
+    values = result.values[list(dict.fromkeys(chosen))]
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        path = Path(name) / SETTLE_NAME
+        indices = np.searchsorted(simulation.held.values, values).tolist()
+        simulation.exhaustively(indices, jobs=1, settle_path=path)
+        return values.astype(np.int16), np.load(path)

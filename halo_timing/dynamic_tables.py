@@ -53,6 +53,9 @@ class DynamicTables:
     pairs
         How often each activation follows each in the means above, shape ``(activations, activations)`` =
         before, after; None where all pairs count alike.
+    map_values, maps
+        Periods of every transition of a few weights: the values, int16, shape ``(k,)``, and the periods in
+        units of 0.1 ps, uint16, shape ``(k, before, after)``; empty where no stage is exhaustive.
     folder
         Where the full tables lie, if they were kept.
     """
@@ -70,6 +73,8 @@ class DynamicTables:
     clock_fj: Floats
     leakage_nw: Floats
     metadata: Mapping[str, Any]
+    map_values: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    maps: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint16))
     pairs: NDArray[np.float64] | None = None
     folder: Path | None = field(default=None, compare=False)
 
@@ -215,6 +220,8 @@ _ARRAYS = (
     "glitch_fj",
     "clock_fj",
     "leakage_nw",
+    "map_values",
+    "maps",
 )
 
 

@@ -137,8 +137,8 @@ class Tables:
         write_text(folder / "weights.csv", self._csv())
 
     @classmethod
-    def load(cls, folder: Path) -> Tables:
-        """Read what :meth:`save` wrote.
+    def load(cls, folder: Path, *, simulated: bool = True) -> Tables:
+        """Read what :meth:`save` wrote and, if `simulated`, the dynamic tables beside it.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Tables:
         stages = tuple(metadata["stages"])
         if stage_bound_ps.shape != (len(values), len(stages)) or len(worst_paths) != len(values):
             raise CostMapError(f"{path}: {len(values)} values do not fit {stage_bound_ps.shape} bounds")
-        dynamic = DynamicTables.load(folder) if (folder / DYNAMIC_NAME).exists() else None
+        dynamic = DynamicTables.load(folder) if simulated and (folder / DYNAMIC_NAME).exists() else None
         # What an earlier run left there, of another netlist or corner, says nothing of this one.
         if dynamic is not None and any(dynamic.metadata.get(key) != metadata[key] for key in SHARED):
             dynamic = None

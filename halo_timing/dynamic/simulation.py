@@ -134,7 +134,7 @@ class Simulation:
         if self.exhaustive:
             names = tuple(stage.name for stage in self.exhaustive)
             seconds = (
-                predict_seconds(lambda few: self._exhaustive(few, jobs=jobs), chosen, jobs)
+                predict_seconds(lambda few: self.exhaustively(few, jobs=jobs), chosen, jobs)
                 if calibrate
                 else None
             )
@@ -177,7 +177,7 @@ class Simulation:
         results = []
         if self.exhaustive:
             results.append(
-                self._exhaustive(
+                self.exhaustively(
                     chosen,
                     bin_ps=bin_ps,
                     settle_path=settle_path,
@@ -190,7 +190,7 @@ class Simulation:
             results.append(self._sampled(chosen, bin_ps=bin_ps, jobs=jobs, progress=progress))
         return DynamicResult.merged(results, [stage.name for stage in self.stages])
 
-    def _exhaustive(
+    def exhaustively(
         self,
         chosen: Sequence[int],
         *,
@@ -200,6 +200,7 @@ class Simulation:
         energy_path: Path | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> DynamicResult:
+        """Simulate the exhaustive stages of some weights; parameters as in :meth:`run`."""
         return simulate_exhaustive(
             self.netlist,
             self.interface,

@@ -109,6 +109,7 @@ def simulate_walks(
     """
     found: list[tuple[NDArray[np.int64], ...]] = []
     energies = []
+    runners: dict[int, Runner] = {}
     first = 0
     for walk in walks:
         held, motions = _motions(model, nets, walk)
@@ -120,7 +121,9 @@ def simulate_walks(
             transition = first + np.repeat(np.arange(len(toggles)), toggles)
             found.append((np.full(len(times), wave.net), transition, times))
 
-        spent = Runner(model, Sampled(walk.transitions), semantics).run(held, motions, observe)
+        if walk.transitions not in runners:
+            runners[walk.transitions] = Runner(model, Sampled(walk.transitions), semantics)
+        spent = runners[walk.transitions].run(held, motions, observe)
         energies.append(sum(spent.values(), np.zeros((3, walk.transitions), np.float64)).T)
         first += walk.transitions
     empty = np.empty(0, np.int64)

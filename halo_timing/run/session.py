@@ -18,6 +18,7 @@ from halo_timing.characterization import (
     timing_conditions,
 )
 from halo_timing.dynamic_characterization import DynamicOptions, characterize_dynamics, simulation_of
+from halo_timing.dynamic_tables import ENERGY_NAME, FILE_NAME, SETTLE_NAME
 from halo_timing.errors import ToolNotFoundError
 from halo_timing.files import sha256_file, write_json, write_text
 from halo_timing.float_characterization import FloatStimulus, characterize_float_mac
@@ -151,6 +152,10 @@ def make_weights(
     if session.dynamic is not None:
         step = _dynamic_step(session, session.dynamic, mac, bounds, folder, f"{label}dynamic")
         records.append(session.execute(step, folder))
+    else:
+        # What an earlier run simulated here is not what this one was asked for.
+        for name in (FILE_NAME, SETTLE_NAME, ENERGY_NAME):
+            (folder / name).unlink(missing_ok=True)
     records.append(session.execute(_weights_step(records, folder, f"{label}weights"), folder))
     return records[1:]
 
@@ -200,7 +205,7 @@ def _dynamic_step(
     session: Session, options: DynamicOptions, mac: Mac, tables: Record, folder: Path, name: str
 ) -> Step:
     def action(working: Path) -> None:
-        bounds = Tables.load(folder)
+        bounds = Tables.load(folder, simulated=False)
         simulation = simulation_of(
             mac,
             _read_netlist(session, folder),

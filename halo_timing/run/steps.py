@@ -89,6 +89,9 @@ def execute(step: Step, folder: Path) -> Record:
             files = [path for path in working.rglob("*") if path.is_file()]
             made = {path.relative_to(working).as_posix(): path for path in files}
         outputs = {name: sha256_file(path) for name, path in sorted(made.items())}
+        # What the step made before, with other options, and does not make now, would pass for a result.
+        for name in _recorded_outputs(record_path) - outputs.keys():
+            (folder / name).unlink(missing_ok=True)
         record_path.unlink(missing_ok=True)
         if not step.in_place:
             for name, path in made.items():
@@ -99,6 +102,13 @@ def execute(step: Step, folder: Path) -> Record:
     finally:
         shutil.rmtree(working, ignore_errors=True)
     return Record(step.name, key, outputs, seconds, reused=False)
+
+
+def _recorded_outputs(path: Path) -> set[str]:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        names = [str(name) for name in json.loads(path.read_text())["outputs"]]
+        return {name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts}
+    return set()
 
 
 def _valid_record(path: Path, key: str, folder: Path) -> Record | None:
