@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_timing.accelerator.components import Memory
-from halo_timing.accelerator.estimate import REFERENCES, Estimate, estimate, speedups
+from halo_timing.accelerator.estimate import REFERENCES, Estimate, energy_ratios, estimate, speedups
 from halo_timing.accelerator.mac_cost import MacUnit, check_same_corner
 from halo_timing.accelerator.schemes import FloatUnit, build_schemes
 from halo_timing.accelerator.systolic import Array
@@ -113,6 +113,10 @@ class Comparison:
                     "speedup": {
                         name: None if ratio is None else round(ratio, 4)
                         for name, ratio in speedups(items).items()
+                    },
+                    "energy_ratio": {
+                        name: None if ratio is None else round(ratio, 4)
+                        for name, ratio in energy_ratios(items).items()
                     },
                     "schemes": {item.scheme.key: item.to_json() for item in items},
                 }

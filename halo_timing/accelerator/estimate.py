@@ -15,7 +15,8 @@ from halo_timing.accelerator.workload import Workload
 #: Partial sums lie in the buffer as 32-bit words.
 _SUM_BYTES = 4
 #: What HALO's levels are held against in every table.
-REFERENCES = (SELF, BEST, "w8a8", "w8a8_best", FP16)
+BASE = "w8a8"
+REFERENCES = (SELF, BEST, BASE, f"{BASE}_best", FP16)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,17 @@ def speedups(estimates: Sequence[Estimate]) -> dict[str, float | None]:
     """How much faster HALO's levels are than each reference; None where it was not characterised."""
     time = {item.scheme.key: item.time_ms for item in estimates}
     return {key: time[key] / time[HALO] if key in time else None for key in REFERENCES}
+
+
+def energy_ratios(estimates: Sequence[Estimate], part: str = "total") -> dict[str, float | None]:
+    """How many times the energy of HALO's levels each reference takes; None where one is unknown."""
+    energy: dict[str, float | None] = {item.scheme.key: getattr(item.energy_mj, part) for item in estimates}
+    halo = energy[HALO]
+
+    def ratio(other: float | None) -> float | None:
+        return None if other is None or not halo else other / halo
+
+    return {key: ratio(energy.get(key)) for key in REFERENCES}
 
 
 def _memory_bytes(layer: LinearLayer, scheme: Scheme, vectors: int) -> float:

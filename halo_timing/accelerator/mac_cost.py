@@ -127,8 +127,8 @@ class MacUnit:
     ) -> OperatingPoint:
         """Operating point of a codebook at a given clock.
 
-        At another supply than that of the characterisation, what toggles cost goes with its square (C V^2 / 2);
-        leakage is taken as it is.
+        At another supply than that of the characterisation, what toggles cost goes with its square
+        (C V^2 / 2); leakage is taken as it is.
         """
         frequency = normal_codes(self.values, codebook) if codes is None else codes
         used = frequency > 0

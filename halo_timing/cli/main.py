@@ -23,6 +23,7 @@ _COMMANDS = {
     "quantize": "halo_timing.cli.quantize:quantize",
     "estimate": "halo_timing.cli.estimate:estimate",
     "report": "halo_timing.cli.report:report",
+    "reproduce": "halo_timing.cli.reproduce:reproduce_",
     "run": "halo_timing.cli.run:run",
 }
 
