@@ -132,7 +132,9 @@ def test_time_of_a_layer_by_hand() -> None:
     shape = ModelShape("two", (LinearLayer("x", 8, 8, count=3),))
     workload = Workload(shape, "prefill", batch=1, sequence=10)
     memory = Memory(bandwidth_gb_s=1e9, transition_ns=7)
-    result = compare(macs(HALO_LIKE), SharedLevels((0.5, 0.5), 0.25), [workload], Array(4, 4), memory)
+    result = compare(
+        macs(HALO_LIKE), SharedLevels((0.5, 0.5), 0.25), [workload], Array(4, 4, sparse_lanes=4), memory
+    )
     halo, same_mac = result.estimates[workload][:2]
     layer = halo.layers[0]
     # 2 of 4 tiles at each level: 4 rows of weights, 2 tiles of 10 vectors, 3 + 3 + 2 cycles to drain.

@@ -72,7 +72,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A pass through a model with one scheme."""
+    """A pass through a model with one scheme; the area is that of all its MACs."""
 
     scheme: Scheme
     layers: tuple[LayerEstimate, ...]
@@ -136,7 +136,7 @@ def estimate(scheme: Scheme, workload: Workload, array: Array, memory: Memory) -
 
     Tiles of one level run together, so a matrix costs a change of level for each level that it has, but for
     the one at which the matrix before has ended. The sparse part runs at the clock of any weight on an engine
-    of `array.columns` MACs. Weights, activations and results cross the memory once for each matrix.
+    of its own. Weights, activations and results cross the memory once for each matrix.
     """
     current: int | None = None
     layers = []
@@ -152,7 +152,7 @@ def estimate(scheme: Scheme, workload: Workload, array: Array, memory: Memory) -
             current = order[-1]
         clocked_ps = sum(count * point.period_ps for count, point in zip(cycles, scheme.points, strict=False))
         sparse_cycles = layer.count * -(
-            -scheme.tile_levels.sparse_weights(layer) * workload.vectors // array.columns
+            -scheme.tile_levels.sparse_weights(layer) * workload.vectors // array.lanes
         )
         layers.append(
             LayerEstimate(
@@ -165,11 +165,12 @@ def estimate(scheme: Scheme, workload: Workload, array: Array, memory: Memory) -
                 transitions=transitions,
             )
         )
+    has_sparse = any(scheme.tile_levels.sparse_weights(layer) for layer in workload.layers)
     return Estimate(
         scheme=scheme,
         layers=tuple(layers),
         energy_mj=_energy(scheme, workload, array, memory, sum(layer.transitions for layer in layers)),
-        array_area_mm2=scheme.area_um2 * array.elements * 1e-6,
+        array_area_mm2=scheme.area_um2 * (array.elements + (array.lanes if has_sparse else 0)) * 1e-6,
     )
 
 

@@ -46,20 +46,31 @@ class Array:
         register. With a second one, they come in while the array works: ``"skewed"``, a row a cycle behind
         the wave in which elements change over; ``"chain"``, as ``rtl/systolic_array.v`` does it, which begins
         when the last element has changed over.
+    sparse_lanes
+        MACs of the engine for weights that are kept apart, which works beside the array; None: two for each
+        column, so that half a per cent of the weights does not hold the array up at twice their clock.
     """
 
     rows: int = 128
     columns: int = 128
     weight_load: WeightLoad = "skewed"
+    sparse_lanes: int | None = None
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.columns < 1:
             raise UsageError(f"--array {self.rows}x{self.columns}: at least 1x1 is wanted")
+        if self.sparse_lanes is not None and self.sparse_lanes < 1:
+            raise UsageError(f"--sparse-lanes {self.sparse_lanes}: at least 1 is wanted")
 
     @property
     def elements(self) -> int:
         """MACs in the array."""
         return self.rows * self.columns
+
+    @property
+    def lanes(self) -> int:
+        """MACs of the sparse engine."""
+        return 2 * self.columns if self.sparse_lanes is None else self.sparse_lanes
 
     def tiles(self, inputs: int, outputs: int) -> tuple[int, int]:
         """Tiles along outputs and inputs that cover a layer."""

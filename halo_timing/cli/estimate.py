@@ -50,6 +50,7 @@ from halo_timing.files import write_json
     show_default=True,
     help="How the next tile comes in: behind the wave, as rtl/systolic_array.v does, or while all stand.",
 )
+@click.option("--sparse-lanes", type=int, help="MACs of the sparse engine.  [default: 2 a column]")
 @click.option("--bandwidth", default=DRAM_GB_PER_S, show_default=True, help="Of the main memory, GB/s.")
 @click.option("--transition-ns", default=TRANSITION_NS, show_default=True, help="Time of a change of level.")
 @click.option("--transition-nj", default=0.0, show_default=True, help="Energy of a change of level.")
@@ -68,6 +69,7 @@ def estimate(
     sequence: int,
     array_size: str,
     weight_load: WeightLoad,
+    sparse_lanes: int | None,
     bandwidth: float,
     transition_ns: float,
     transition_nj: float,
@@ -95,7 +97,9 @@ def estimate(
         tile_levels = SharedLevels(_shares(shares or "1"), sparse)
     phases = cast(tuple[Phase, ...], PHASES if phase == "both" else (phase,))
     workloads = [Workload(shape, name, batch, sequence) for name in phases]
-    comparison = compare(macs, tile_levels, workloads, Array(rows, columns, weight_load), memory)
+    comparison = compare(
+        macs, tile_levels, workloads, Array(rows, columns, weight_load, sparse_lanes), memory
+    )
     content = comparison.to_json()
     if out:
         write_json(out, content)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from halo_timing.accelerator.shapes import published_shapes
 from halo_timing.accelerator.tile_levels import SharedLevels
 from halo_timing.accelerator.workload import PHASES, Phase, Workload
 from halo_timing.costmap.model import CostMap, Level
+from halo_timing.errors import UsageError
 from halo_timing.tables import Tables
 from halo_timing.toml_reader import tomllib
 
@@ -163,7 +166,36 @@ def published_clock_ratios() -> list[dict[str, Any]]:
     ]
 
 
-def reproduce(array: Contender, others: Sequence[Contender]) -> dict[str, Any]:
+def read_quality(folder: Path) -> dict[str, Any]:
+    """Read perplexities from the ``evaluation.json`` of an evaluation's folder.
+
+    Raises
+    ------
+    UsageError
+        If it is missing or not one.
+    """
+    path = folder / "evaluation.json"
+    try:
+        content = json.loads(path.read_bytes())
+        return {
+            **{key: content[key] for key in ("model", "windows", "window")},
+            "reference": float(content["reference"]["perplexity"]),
+            "rows": [
+                {
+                    "name": str(row["name"]),
+                    "perplexity": float(row["perplexity"]),
+                    "added_nll": float(row["added_nll"]),
+                }
+                for row in content["methods"]
+            ],
+        }
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: holds no evaluation of a model ({error}); name its folder") from error
+
+
+def reproduce(
+    array: Contender, others: Sequence[Contender], quality: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Everything, as plain data: content of ``reproduction.json``.
 
     Parameters
@@ -172,6 +204,8 @@ def reproduce(array: Contender, others: Sequence[Contender]) -> dict[str, Any]:
         The MAC of HALO's kind, whose delay shows trailing zeros.
     others
         MACs that are faster than the best conventional one for some weights.
+    quality
+        Perplexities, from :func:`read_quality`.
     """
     unit = array.macs.unit
     return {
@@ -190,6 +224,7 @@ def reproduce(array: Contender, others: Sequence[Contender]) -> dict[str, Any]:
             for row in reproduce_fast_class(contender)
         ],
         "macs": [_mac_row(contender.macs) for contender in (array, *others)],
+        "quality": quality,
     }
 
 
