@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from halo_timing.accelerator.comparison import Macs, compare
 from halo_timing.accelerator.estimate import BASE, Estimate, energy_ratios, speedups
 from halo_timing.accelerator.shapes import published_shapes
+from halo_timing.accelerator.tensor_core import gpu_times_ms
 from halo_timing.accelerator.tile_levels import SharedLevels
 from halo_timing.accelerator.workload import PHASES, Phase, Workload
 from halo_timing.costmap.model import CostMap, Level
@@ -166,6 +167,28 @@ def published_clock_ratios() -> list[dict[str, Any]]:
     ]
 
 
+def reproduce_gpu() -> list[dict[str, Any]]:
+    """Return what the published clocks give a throughput machine: a model, see :mod:`tensor_core`."""
+    paper = published()
+    rows = []
+    for variant, (bits, _) in paper["variants"].items():
+        share = fast_share(bits)
+        for phase in PHASES:
+            workload = Workload(published_shapes()["llama-2-7b"], phase, 1, _SEQUENCE)
+            times = gpu_times_ms(workload, (share, 1 - share), paper["levels"])
+            rows.append(
+                {
+                    "variant": variant,
+                    "phase": phase,
+                    "time_ms": round(times["HALO"], 4),
+                    "speedup": {
+                        name: round(time / times["HALO"], 4) for name, time in times.items() if name != "HALO"
+                    },
+                }
+            )
+    return rows
+
+
 def read_quality(folder: Path) -> dict[str, Any]:
     """Read perplexities from the ``evaluation.json`` of an evaluation's folder.
 
@@ -224,6 +247,7 @@ def reproduce(
             for row in reproduce_fast_class(contender)
         ],
         "macs": [_mac_row(contender.macs) for contender in (array, *others)],
+        "gpu": reproduce_gpu(),
         "quality": quality,
     }
 
