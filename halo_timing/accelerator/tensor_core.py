@@ -1,8 +1,8 @@
 """A throughput machine with a clock for each class of tiles: HALO's second platform, as a model.
 
 No GPU has such clocks. What is modelled is the arithmetic of the claim: so many MACs a cycle, at the
-published clock of each tile's class, under the roofline of the memory. Pipelines are taken to be full, so that
-nothing but clocks, bits and bandwidth counts.
+published clock of each tile's class, under the roofline of the memory. Pipelines are taken to be full, so
+that nothing but clocks, bits and bandwidth counts.
 """
 
 from __future__ import annotations
