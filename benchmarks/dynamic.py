@@ -8,6 +8,9 @@ alone, without a dump and without the logic behind the product register. KyuPy p
 (see :mod:`benchmarks.kyupy_peer`). Ours is the whole exhaustive run over all weights: the model, the
 preparation of each weight, simulation, period, worst transition and histogram of each stage.
 
+``--quick`` is for a busy machine: Icarus walks only 2 000 steps under each weight, ours takes 32 random
+weights, and there is no whole table.
+
 Then the whole table on several threads: seconds by the clock, and peak memory, in a process of its own. At
 the end, the time that compiling the kernels takes at the first call, and when they are kept on disk.
 ``--delays nldm`` lets our events carry slews; the peers have fixed delays all the same.
@@ -42,6 +45,9 @@ from tests.dynamic_support import Bench, make_bench
 Result = TypeVar("Result")
 DelaySource = Literal["sdf", "nldm"]
 
+QUICK_STEPS = 2000
+QUICK_WEIGHTS = 32
+
 COLUMNS = (
     ("PDK", 11), ("MAC", 15), ("gates", 6), ("Icarus/s", 9), ("KyuPy/s", 14), ("ours/s", 10),
     ("x Icarus", 9), ("x KyuPy", 8), ("table s", 8), ("CPU s", 6), ("peak MB", 8),
@@ -54,9 +60,16 @@ COLUMNS = (
 @click.option("--delays", type=click.Choice(["sdf", "nldm"]), default="sdf", show_default=True)
 @click.option("--timed", default=8, show_default=True, help="Random weights that Icarus walks through.")
 @click.option("--jobs", default=2, show_default=True, help="Threads for the whole table.")
+@click.option("--quick", is_flag=True, help="Samples instead of whole walks and tables.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Measure Icarus and KyuPy too.")
 def main(
-    pdks: Sequence[str], macs: Sequence[str], delays: DelaySource, timed: int, jobs: int, peers: bool
+    pdks: Sequence[str],
+    macs: Sequence[str],
+    delays: DelaySource,
+    timed: int,
+    jobs: int,
+    quick: bool,
+    peers: bool,
 ) -> None:
     """Compare the speed of dynamic timing with its peers'."""
     click.echo(f"delays: {delays}; load at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -66,21 +79,30 @@ def main(
         for mac in macs:
             with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
                 bench = make_bench(load_pdk(pdk, install=True), mac, Path(name))
-                _measure(pdk, mac, bench, Path(name), delays, timed, jobs, peers)
+                _measure(pdk, mac, bench, Path(name), delays, timed, jobs, quick, peers)
                 if (pdk, mac) == (pdks[-1], macs[-1]):
                     _measure_compilation(bench, delays)
 
 
 def _measure(
-    pdk: str, mac: str, bench: Bench, folder: Path, delays: DelaySource, timed: int, jobs: int, peers: bool
+    pdk: str,
+    mac: str,
+    bench: Bench,
+    folder: Path,
+    delays: DelaySource,
+    timed: int,
+    jobs: int,
+    quick: bool,
+    peers: bool,
 ) -> None:
     model = bench.model()
     values, bits = len(bench.held.values), bench.nets.bits
     transitions = 2**bits * (2**bits - 1)
+    rng = np.random.default_rng(1)
     icarus = kyupy = None
     if peers:
-        indices = sorted(np.random.default_rng(1).choice(values, timed, replace=False).tolist())
-        walks = [Walk(index, full_walk(bits)) for index in indices]
+        steps = full_walk(bits)[: QUICK_STEPS + 1 if quick else None]
+        walks = [Walk(int(index), steps) for index in rng.choice(values, timed, replace=False)]
         nets = [source.net for source in model.sources] + [gate.net for gate in model.gates]
         icarus_s = time_walks_in_icarus(
             bench.netlist,
@@ -93,12 +115,16 @@ def _measure(
             find_icarus(),
             folder / "icarus.log",
         )
-        icarus = timed * transitions / icarus_s
+        icarus = timed * (len(steps) - 1) / icarus_s
         kyupy = _in_process(_quiet_kyupy_rate, bench)
     _in_process(_simulate, bench, delays, 1, [0])
-    _, ours_s, _ = _in_process(_simulate, bench, delays, 1, None)
-    table_s, cpu_s, peak_mb = _in_process(_simulate, bench, delays, jobs, None)
-    ours = values * transitions / ours_s
+    some = rng.choice(values, QUICK_WEIGHTS, replace=False).tolist() if quick else None
+    _, ours_s, _ = _in_process(_simulate, bench, delays, 1, some)
+    ours = len(some or range(values)) * transitions / ours_s
+    table = ["-"] * 3
+    if not quick:
+        table_s, cpu_s, peak_mb = _in_process(_simulate, bench, delays, jobs, None)
+        table = [f"{table_s:.1f}", f"{cpu_s:.1f}", f"{peak_mb:,.0f}"]
     row = [
         pdk,
         mac,
@@ -108,9 +134,7 @@ def _measure(
         f"{ours:,.0f}",
         f"{ours / icarus:.0f}" if icarus else "-",
         f"{ours / kyupy:.0f}" if isinstance(kyupy, float) else "-",
-        f"{table_s:.1f}",
-        f"{cpu_s:.1f}",
-        f"{peak_mb:,.0f}",
+        *table,
     ]
     click.echo(" ".join(f"{cell:>{width}}" for cell, (_, width) in zip(row, COLUMNS, strict=True)))
 

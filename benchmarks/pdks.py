@@ -1,6 +1,6 @@
 """Every PDK that is on this machine, through the same commands: the table of docs/pdks.md.
 
-    python benchmarks/pdks.py --out results/pdks [--pdk nangate45 …] [--mac array …]
+    python benchmarks/pdks.py --out results/pdks [--pdk nangate45 …] [--mac array …] [--dynamic]
 
 All corners of each PDK are checked (`halo-timing pdk check`) and characterised (`halo-timing characterize
 --corners all`); what the folder holds already is kept. Periods are bounds of static timing, wires ideal.
@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 
 from halo_timing.cli.progress import TerminalReporter
-from halo_timing.corner_index import read_index
+from halo_timing.corner_index import load_corners
+from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.pdk.check import check_corner
 from halo_timing.pdk.registry import list_pdks, load_pdk
 from halo_timing.rtl import find_mac
 from halo_timing.run.corners import characterize_corners
 from halo_timing.run.session import open_session
 from halo_timing.study import SIZES, fast_class_ps
-from halo_timing.tables import Tables
 from halo_timing.tools.opensta import find_opensta
 
 #: A MAC with a spread, one with a bypass, and a fast conventional one that both have to beat.
@@ -34,13 +35,16 @@ BASELINE = "booth_stored"
 @click.option("--pdk", "pdks", multiple=True, help="PDKs.  [default: all that are here]")
 @click.option("--mac", "macs", multiple=True, default=MACS, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/pdks"), show_default=True)
+@click.option("--dynamic", is_flag=True, help="Simulate too, for energies: minutes more a corner.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
-def main(pdks: Sequence[str], macs: Sequence[str], out: Path, jobs: int) -> None:
+def main(pdks: Sequence[str], macs: Sequence[str], out: Path, dynamic: bool, jobs: int) -> None:
     """Characterise PDKS and print two tables in Markdown."""
     names = pdks or [status.name for status in list_pdks() if status.is_installed and not status.by_user]
     with TerminalReporter() as reporter:
         for name in names:
-            session = open_session(name, None, reporter, jobs=jobs, install=False)
+            session = open_session(
+                name, None, reporter, jobs=jobs, install=False, dynamic=DynamicOptions() if dynamic else None
+            )
             for mac in (find_mac(spec) for spec in macs):
                 reporter.note(f"{name}, {mac.name}")
                 corners = list(session.pdk.corners.values())
@@ -68,30 +72,28 @@ def _checks(names: Sequence[str]) -> str:
 
 
 def _periods(names: Sequence[str], macs: Sequence[str], out: Path) -> str:
-    fast = [heading for size in SIZES for heading in (f"fastest {size}, ps", "self", "best")]
-    columns = ["PDK", "corner", "MAC", "cells", "area, um2", "slowest, ps", *fast]
+    ratios = ("self", f"to {BASELINE}")
+    fast = [heading for size in SIZES for heading in (f"fastest {size}, ps", *ratios)]
+    columns = ["PDK", "corner", "MAC", "cells", "area, um2", "slowest, ps", *fast, "fJ/cycle"]
     lines = [f"| {' | '.join(columns)} |", "|---|---|---|" + "---:|" * (len(columns) - 3)]
     for name in names:
         baseline_ps = {}
         if BASELINE in macs:
-            baseline = out / name / BASELINE
-            baseline_ps = {
-                entry.corner: float(Tables.load(baseline / entry.folder).period_ps.max())
-                for entry in read_index(baseline)
-            }
+            baseline = load_corners(out / name / BASELINE)
+            baseline_ps = {corner: float(tables.period_ps.max()) for corner, tables in baseline.items()}
         for mac in macs:
             folder = out / name / mac
             synthesis = json.loads((folder / "synthesis.json").read_text())
-            for entry in read_index(folder):
-                tables = Tables.load(folder / entry.folder)
+            for corner, tables in load_corners(folder).items():
                 worst_ps = float(tables.period_ps.max())
-                row = [name, entry.corner, mac, str(synthesis["cell_count"]), f"{synthesis['area_um2']:.0f}"]
+                row = [name, corner, mac, str(synthesis["cell_count"]), f"{synthesis['area_um2']:.0f}"]
                 row.append(f"{worst_ps:.0f}")
                 for size in SIZES:
                     fast_ps = fast_class_ps(tables.values, tables.period_ps, size)
-                    best = baseline_ps.get(entry.corner)
+                    best = baseline_ps.get(corner)
                     row += [f"{fast_ps:.0f}", f"{worst_ps / fast_ps:.2f}"]
                     row.append(f"{best / fast_ps:.2f}" if best else "")
+                row.append("" if tables.dynamic is None else f"{np.nanmean(tables.energy_fj):.0f}")
                 lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from halo_timing.errors import CostMapError
 from halo_timing.files import write_json
 from halo_timing.pdk.descriptor import NAME
+from halo_timing.tables import Tables
 
 INDEX_FILE = "corners.json"
 SCHEMA_VERSION = 1
@@ -87,6 +88,32 @@ def read_index(out: Path) -> list[IndexEntry]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CostMapError(f"{path}: not an index of corners ({error}); make it again") from error
     return entries
+
+
+def load_corners(out: Path) -> dict[str, Tables]:
+    """Load the tables of every corner in the result folder `out`, that of the folder itself first.
+
+    Raises
+    ------
+    CostMapError
+        If the index or a table is missing or damaged, or a table is not of the corner that the index says.
+    """
+    found: dict[str, Tables] = {}
+    for entry in read_index(out):
+        tables = found[entry.corner] = Tables.load(out / entry.folder)
+        # The folder itself may have been made again, for another corner or PDK.
+        if (here := tables.metadata["corner"]) != entry.corner:
+            raise CostMapError(
+                f"{out / INDEX_FILE}: {out / entry.folder} should be of corner {entry.corner}, "
+                f"but is of {here}; give `halo-timing characterize --corners` again"
+            )
+    netlists = {tables.metadata["netlist_sha256"] for tables in found.values()}
+    if len(netlists) > 1:
+        raise CostMapError(
+            f"{out / INDEX_FILE}: the corners are of different netlists; "
+            "give `halo-timing characterize --corners` again"
+        )
+    return found
 
 
 def _inside(folder: str) -> Path:

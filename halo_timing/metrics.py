@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.tables import Tables
@@ -53,12 +55,33 @@ def collect_metrics(out: Path, references: Sequence[Path], model: str | None) ->
         metrics["reference__best"] = best
         metrics["ratio__best"] = round(float(others[best].period_ps.max()) / fast_ps, 4)
     metrics["corner"] = corner
+    metrics |= _dynamic_metrics(tables, cost_map)
     if model is not None:
         report = QuantizationReport.load(out / model / "quantization.json")
         for method, quality in report.totals.items():
             key = method.lower().replace(" ", "_")
             metrics |= {f"quantize__{key}__{name}": value for name, value in quality.figures().items()}
     return metrics
+
+
+def _dynamic_metrics(tables: Tables, cost_map: CostMap) -> dict[str, Any]:
+    """Figures of what was simulated; none where nothing was."""
+    table = tables.dynamic
+    if table is None:
+        return {}
+    simulated = np.isin(tables.values, table.values)
+    bound_ps = float(tables.bound_ps[simulated].max())
+    fast = np.isin(table.values, cost_map.levels[0].codebook)
+    mean_fj = float(table.cycle_fj.mean())
+    moved_fj = float((table.switching_fj + table.internal_fj).mean())
+    return {
+        "timing__dynamic__worst": round(float(table.dynamic_ps.max()), 3),
+        "timing__dynamic__of_bound": round(float(table.dynamic_ps.max()) / bound_ps, 4),
+        "energy__cycle__mean": round(mean_fj, 3),
+        "energy__fast__saving": round(1 - float(table.cycle_fj[fast].mean()) / mean_fj, 4),
+        "energy__glitch__share": round(float(table.glitch_fj.mean()) / moved_fj, 4) if moved_fj else 0.0,
+        "energy__leakage__mean_nw": round(float(table.leakage_nw.mean()), 3),
+    }
 
 
 def _mac_metrics(folder: Path, tables: Tables) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class Tables:
             raise CostMapError(f"{path}: {len(values)} values do not fit {stage_bound_ps.shape} bounds")
         dynamic = DynamicTables.load(folder) if simulated and (folder / DYNAMIC_NAME).exists() else None
         # What an earlier run left there, of another netlist or corner, says nothing of this one.
-        if dynamic is not None and any(dynamic.metadata.get(key) != metadata[key] for key in SHARED):
+        if dynamic is not None and any(dynamic.metadata.get(key) != metadata.get(key) for key in SHARED):
             dynamic = None
         return cls(values, stage_bound_ps, stage_logic_ps, stages, worst_paths, metadata, dynamic)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import CodeType
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class LibertyText:
         self.templates = dict(_groups(self.text, "power_lut_template|lu_table_template"))
         self.cells = dict(_groups(self.text, "cell"))
         self._pins: dict[str, dict[str, str]] = {}
+        self._leakages: dict[str, tuple[float, list[tuple[str, float]]]] = {}
         self._powers: dict[tuple[str, str], list[PowerGroup]] = {}
 
     def pins(self, cell: str) -> dict[str, str]:
@@ -99,12 +102,18 @@ class LibertyText:
         return sum(group.at(edge, slew_ps, load_ff) for group in own) / len(own)
 
     def leakage_nw(self, cell: str, state: Mapping[str, int]) -> float:
-        body = self.cells[cell]
-        for _, group in _groups(body, "leakage_power"):
-            when = re.search(r'when\s*:\s*"([^"]*)"', group)
-            if when and holds(when.group(1), state):
-                return float(re.search(r"value\s*:\s*\"?([-\d.eE+]+)", group).group(1)) * self.nw  # type: ignore[union-attr]
-        return float(re.search(r"cell_leakage_power\s*:\s*\"?([-\d.eE+]+)", body).group(1)) * self.nw  # type: ignore[union-attr]
+        if cell not in self._leakages:
+            body = self.cells[cell]
+            stated = re.search(r"cell_leakage_power\s*:\s*\"?([-\d.eE+]+)", body)
+            states = []
+            for _, group in _groups(body, "leakage_power"):
+                if when := re.search(r'when\s*:\s*"([^"]*)"', group):
+                    value = re.search(r"value\s*:\s*\"?([-\d.eE+]+)", group)
+                    assert value
+                    states.append((when.group(1), float(value.group(1)) * self.nw))
+            self._leakages[cell] = float(stated.group(1)) * self.nw if stated else 0.0, states
+        always, states = self._leakages[cell]
+        return next((value for when, value in states if holds(when, state)), always)
 
     def _power(self, body: str) -> PowerGroup:
         plain = _outside_groups(body)
@@ -152,9 +161,13 @@ class LibertyText:
 
 def holds(when: str, state: Mapping[str, int]) -> bool:
     """Value of a Liberty condition that uses ``! * & + |``."""
+    return bool(eval(_compiled(when), {"__builtins__": {}}, dict(state)))
+
+
+@cache
+def _compiled(when: str) -> CodeType:
     text = when.replace("!", " not ").replace("*", " and ").replace("&", " and ")
-    text = text.replace("+", " or ").replace("|", " or ")
-    return bool(eval(text, {"__builtins__": {}}, dict(state)))
+    return compile(text.replace("+", " or ").replace("|", " or ").strip(), "when", "eval")
 
 
 def _between(points: list[float], values: list[float], wanted: float) -> float:

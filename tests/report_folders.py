@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from halo_timing.costmap.levels import build_cost_map
+from halo_timing.dynamic_tables import DynamicTables
 from halo_timing.metrics import collect_metrics
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.report.page import render_report
-from halo_timing.tables import Tables
+from halo_timing.tables import SHARED, Tables
 
 
 @dataclass
@@ -115,6 +116,38 @@ def write_mac(
     return tables
 
 
+def write_dynamic(folder: Path, tables: Tables) -> None:
+    """Write what a simulation of these tables could have found: a little less than every bound."""
+    count, size = len(tables.values), 16
+    rng = np.random.default_rng(count)
+    period = (0.95 * tables.stage_bound_ps).astype(np.float32)
+    histogram = rng.integers(0, 9, (count, 2, 240))
+    maps = rng.integers(0, 9000, (2, size, size)).astype(np.uint16)
+    energy = (500 + period[:, 1]).astype(np.float32)
+    DynamicTables(
+        values=tables.values,
+        stages=tables.stages,
+        stage_period_ps=period,
+        stage_drawn_ps=period,
+        worst=np.zeros((count, 2, 2), np.int16),
+        histogram=histogram,
+        toggles=energy / 5,
+        switching_fj=energy / 2,
+        internal_fj=energy / 4,
+        glitch_fj=energy / 5,
+        clock_fj=np.full(count, 80, np.float32),
+        leakage_nw=np.full(count, 9000, np.float32),
+        metadata={
+            **{key: tables.metadata.get(key) for key in SHARED},
+            "delays": "nldm",
+            "bin_ps": 5.0,
+            "stage_stimulus": ["exhaustive: all", "sampled(n=1)"],
+        },
+        map_values=tables.values[:2],
+        maps=maps,
+    ).save(folder)
+
+
 def write_model(folder: Path, levels: int, name: str = "layer.0.weight", tensors: int = 2) -> None:
     def quality(noise: float, spent: float, shares: Sequence[int]) -> Quality:
         return Quality(1000, 500.0, noise, spent * 1000, 3000.0, tuple(shares), 5)
@@ -158,11 +191,14 @@ def make(
     model: bool = True,
     best_scale: float | None = 0.5,
     name: str = "array",
+    dynamic: bool = True,
     **mac: Any,
 ) -> Folder:
     """Make a result folder; `best_scale` is the reference's speed, None for no reference."""
     path.mkdir(parents=True, exist_ok=True)
     tables = write_mac(path, name, **mac)
+    if dynamic:
+        write_dynamic(path, tables)
     cost_map = build_cost_map(tables, levels=levels, min_size=min(8, len(tables.values)))
     cost_map.save(path)
     folder = Folder(path, model=model)

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import halo_timing as ht
 from halo_timing.cli import main
-from halo_timing.corner_index import IndexEntry, read_index, write_index
+from halo_timing.corner_index import IndexEntry, load_corners, read_index, write_index
 from halo_timing.errors import CostMapError, PdkError, UsageError
 from halo_timing.pdk.registration import add_pdk
 from halo_timing.pdk.registry import Pdk, load_pdk
-from halo_timing.rtl import Mac
+from halo_timing.rtl import Mac, find_mac
 from halo_timing.run.corners import characterize_corners, choose_corners
-from halo_timing.run.session import open_session
+from halo_timing.run.session import characterize, open_session
 from halo_timing.tables import Tables
-from tests.conftest import Silent
+from tests.conftest import SMALL, Silent
 
 #: The delays of the second corner are those of the first in other units: exactly so much of them.
 SCALE = 0.1
@@ -59,6 +60,10 @@ def test_one_netlist_is_timed_at_every_corner(
     # SDF holds thousandths of the file's unit, so a path of n cells may be off by n/2 of them.
     np.testing.assert_allclose(quick.bound_ps, slow.bound_ps * SCALE, atol=1.0)
     assert slow.bound_ps.min() > 1000
+    # What is simulated follows its own corner's tables.
+    assert slow.dynamic_ps is not None
+    assert quick.dynamic_ps is not None
+    np.testing.assert_allclose(quick.dynamic_ps, slow.dynamic_ps * SCALE, rtol=2e-3)
 
 
 def main_exit(*arguments: object) -> int:
@@ -79,15 +84,38 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     corners = choose_corners(session.pdk, "all")
     made = characterize_corners(session, corners, small_mac, tmp_path)
     assert [[record.name for record in records] for records in made] == [
-        ["netlist", "tables"],
-        ["quick/mapped", "quick/tables"],
+        ["netlist", "tables", "weights"],
+        ["corners/quick/mapped", "corners/quick/tables", "corners/quick/weights"],
     ]
     again = characterize_corners(session, corners, small_mac, tmp_path)
     assert all(record.reused for records in again for record in records)
+    assert list(load_corners(tmp_path)) == ["slow", "quick"]
     (tmp_path / "corners" / "quick" / "delays.sdf").write_text("tampered")
     third = characterize_corners(session, corners, small_mac, tmp_path)
-    assert [[record.reused for record in records] for records in third] == [[True, True], [True, False]]
+    assert [[record.reused for record in records] for records in third] == [
+        [True, True, True],
+        [True, False, True],
+    ]
     assert [record.digest for record in third[1]] == [record.digest for record in made[1]]
+    # The folder itself is made again, for another corner: its index no longer holds.
+    quick = open_session("two", "quick", reporter, jobs=1, install=False)
+    characterize(quick, small_mac, tmp_path)
+    with pytest.raises(CostMapError, match="should be of corner slow, but is of quick"):
+        load_corners(tmp_path)
+    # Or for the same corner, with another netlist.
+    characterize(session, find_mac(f"booth:{SMALL}"), tmp_path)
+    with pytest.raises(CostMapError, match="of different netlists"):
+        load_corners(tmp_path)
+
+
+def test_the_same_from_python(
+    two_corners: Pdk, small_mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALO_TIMING_CONFIG", str(two_corners.folder / "config"))
+    tables = ht.characterize_corners("two", small_mac, corners="slow", corner="quick", out=tmp_path)
+    assert list(tables) == ["quick", "slow"]
+    assert tables["slow"].metadata["vdd_v"] == 1.8
+    assert (tmp_path / "corners" / "slow" / "tables.safetensors").is_file()
 
 
 def test_corners_are_named_or_all(two_corners: Pdk) -> None:

@@ -14,8 +14,6 @@ from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.walks import Walk, full_walk, simulate_walks
 from halo_timing.errors import UsageError
 from halo_timing.pdk.registry import Pdk
-from halo_timing.sta import sweep
-from halo_timing.tools.opensta import find_opensta
 from tests.conftest import SMALL
 from tests.dynamic_support import Bench, make_bench
 
@@ -34,26 +32,6 @@ def simulate(bench: Bench, **options: object) -> DynamicResult:
         arrivals_ps=bench.arrivals_ps,
         **options,  # type: ignore[arg-type]
     )
-
-
-def test_no_weight_is_slower_than_its_bound_and_some_reach_it(bench: Bench, tmp_path: Path) -> None:
-    result = simulate(bench)
-    bound = sweep(
-        bench.netlist,
-        bench.mac.interface,
-        bench.held,
-        bench.conditions,
-        find_opensta(),
-        sdf_path=bench.sdf_path,
-        arrivals_ps=bench.arrivals_ps,
-        log_folder=tmp_path,
-    )
-    columns = [bound.stages.index(stage) for stage in result.stages]
-    limit = bound.stage_bound_ps[:, columns]
-    # Setup times are interpolated once more by OpenSTA, at the slews of each case.
-    assert (result.period_ps <= limit + 0.05).all()
-    assert result.period_ps.max() > 0.9 * limit.max()
-    assert ((result.period_ps == 0) >= (limit == 0)).all()
 
 
 def test_a_table_is_the_same_from_one_thread_and_from_three(bench: Bench, tmp_path: Path) -> None:

@@ -88,6 +88,24 @@ def plain(condition: str | None) -> str:
     return re.sub(r"[()\s]", "", condition or "")
 
 
+@pytest.mark.parametrize("name", ["bench", "osu_bench"])
+def test_setup_times_are_openstas_at_the_slew_of_the_data(name: str, request: pytest.FixtureRequest) -> None:
+    """The clock is ideal, its slew 0; that of the data is the largest of its net."""
+    bench: Bench = request.getfixturevalue(name)
+    delays = nldm(bench)
+    seen = set()
+    for register in bench.netlist.registers:
+        instance = bench.netlist.instances[register.instance]
+        for pin in register.data_pins:
+            theirs = bench.sdf.setup_fs(instance.name, pin)
+            for edge, line in enumerate(delays.setup(register, pin)):
+                slew_ps = float(delays.slews_ps[instance.pins[pin], edge])
+                # OpenSTA writes three digits of a picosecond.
+                assert float(line.at(slew_ps)) == pytest.approx(theirs[edge] / 1000, abs=0.001)
+                seen.add(theirs[edge])
+    assert len(seen) > 2
+
+
 @pytest.mark.parametrize("pdk_name", ["nangate45", "osu018"])
 def test_one_switching_input_is_timed_as_opensta_does(pdk_name: str, tmp_path: Path) -> None:
     """Chains of random cells whose other inputs hold still: arrival and slew at the end, both edges."""

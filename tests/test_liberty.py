@@ -132,10 +132,10 @@ def test_packed_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ids=range(12),
 )
 def test_no_text_takes_more_than_linear_time(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(LibertyError):
         parse_liberty(text, HERE)
-    assert time.monotonic() - begin < 3
+    assert time.process_time() - begin < 3
 
 
 names = st.text(string.ascii_letters, min_size=1, max_size=6).filter(lambda name: name != "include_file")
@@ -184,10 +184,10 @@ def test_what_is_written_is_read(tree: dict, data: st.DataObject) -> None:  # ty
 
 
 def test_a_large_library_is_read_quickly(nangate45_liberty: Path) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     library = read_library([nangate45_liberty])
-    # 1 s on an idle 2-core machine; the margin is for a busy one.
-    assert time.monotonic() - begin < 6
+    # 1 s of the processor on an idle machine; the margin is for a busy one.
+    assert time.process_time() - begin < 6
     assert len(library.cells) == 135
 
 

@@ -150,16 +150,17 @@ def attack(data: bytes, path: Path, seed: int) -> bool:
         data = chooser.choice(MUTATIONS)(chooser, data) or b" "
     packed = gzip.compress(data, 1) if chooser.random() < 0.05 else data
     path.write_bytes(flip_bytes(chooser, packed) if packed is not data else data)
-    begin = time.monotonic()
+    # Of the processor: on a machine that others use too, the clock on the wall says little.
+    begin = time.process_time()
     # What hangs for good ends the test run, with a trace that shows where.
-    faulthandler.dump_traceback_later(6 * SECONDS_EACH, exit=True)
+    faulthandler.dump_traceback_later(30 * SECONDS_EACH, exit=True)
     try:
         usable = use(path)
     except Exception as error:
         raise AssertionError(f"seed {seed}") from error
     finally:
         faulthandler.cancel_dump_traceback_later()
-    assert time.monotonic() - begin < SECONDS_EACH, f"seed {seed}"
+    assert time.process_time() - begin < SECONDS_EACH, f"seed {seed}"
     return usable
 
 

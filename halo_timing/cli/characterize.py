@@ -14,7 +14,7 @@ from rich.table import Table
 from halo_timing.cli.dynamic_options import chosen_dynamics, dynamic_options
 from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
-from halo_timing.corner_index import INDEX_FILE, read_index
+from halo_timing.corner_index import INDEX_FILE, load_corners
 from halo_timing.run.corners import characterize_corners, choose_corners
 from halo_timing.run.session import characterize as make_tables
 from halo_timing.run.session import open_session
@@ -82,14 +82,12 @@ def _show_corners(out: Path) -> None:
     sizes = [heading for size in SIZES for heading in (f"fastest {size}, ps", "ratio")]
     for heading in ("V", "C", "slowest, ps", *sizes):
         table.add_column(heading, justify="right")
-    for entry in read_index(out):
-        tables = Tables.load(out / entry.folder)
+    for corner, tables in load_corners(out).items():
         worst_ps = float(tables.period_ps.max())
         fast_ps = [fast_class_ps(tables.values, tables.period_ps, size) for size in SIZES]
         figures = [text for fast in fast_ps for text in (f"{fast:.0f}", f"{worst_ps / fast:.2f}")]
-        table.add_row(
-            entry.corner, f"{entry.vdd_v:g}", f"{entry.temperature_c:g}", f"{worst_ps:.0f}", *figures
-        )
+        point = [f"{tables.metadata[key]:g}" for key in ("vdd_v", "temperature_c")]
+        table.add_row(corner, *point, f"{worst_ps:.0f}", *figures)
     console = Console(highlight=False)
     console.print(table)
     console.print(f"Where each is: {out / INDEX_FILE}", markup=False, soft_wrap=True)

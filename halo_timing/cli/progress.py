@@ -76,4 +76,4 @@ def _title(step: str) -> str:
     folder, _, name = step.rpartition("/")
     words = _WORDS.get(name, name)
     # Folder names of MACs with many parameters are long; their beginning says which one it is.
-    return f"{folder.removeprefix('reference/')[:16]}: {words}" if folder else words
+    return f"{folder.rpartition('/')[2][:16]}: {words}" if folder else words

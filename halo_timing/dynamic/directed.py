@@ -125,7 +125,10 @@ class Search:
     ) -> dict[str, Integers]:
         """Complete the terms before and after the edge to totals of all ones and of 0."""
         column, partial = self.column, self.interface.partial_sum
-        if partial not in column.chains or partial not in self.window.lags:
+        if (
+            not column.stimulus.search_rounds
+            or not {partial} <= column.chains.keys() & self.window.lags.keys()
+        ):
             return {}
         activation = self.interface.activation
         slow = required.max(axis=1).argsort(axis=1)[:, : -PATTERN_SAMPLES - 1 : -1]

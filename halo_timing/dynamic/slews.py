@@ -278,9 +278,9 @@ def _may_hold(function: BooleanFunction, setting: Mapping[str, bool]) -> bool:
 def _segments(records: Sequence[Sequence[Line]]) -> tuple[Floats, Floats]:
     """Knots in fs, and intercepts and slopes over the slew in fs; energies, from the third on, stay in fJ."""
     points = [common_points(lines) for lines in records]
-    # A tie cell has no input, and so no record.
-    most = max((max(len(own) - 1, 1) for own in points), default=1)
-    columns = max((len(lines) for lines in records), default=2)
+    # Cells that tie a net to a constant have no records.
+    most = max([1, *(len(own) - 1 for own in points)])
+    columns = max((len(lines) for lines in records), default=0)
     knots = np.full((len(records), most), np.inf)
     line = np.zeros((len(records), most, 2 * columns))
     for row, (own, lines) in enumerate(zip(points, records, strict=True)):

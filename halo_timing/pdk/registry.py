@@ -223,7 +223,7 @@ def _descriptor_path(name: str) -> Path:
         for path in sorted(libs_dir().glob("*.toml")):
             if name in read_descriptor(path).aliases:
                 return path
-        near = difflib.get_close_matches(name, paths, n=1)
+        near = difflib.get_close_matches(name, paths, n=1) or [known for known in paths if name in known]
         hint = f"did you mean {near[0]}? " if near else ""
         raise PdkError(
             f"unknown PDK {name!r}; {hint}known are {', '.join(sorted(paths))}; "

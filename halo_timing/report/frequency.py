@@ -41,13 +41,17 @@ class ReferenceLine:
 
 @dataclass(frozen=True)
 class FrequencyChart:
-    """The chart in a box that is `count` wide and 100 high, and what a reader can ask about each bar."""
+    """The chart in a box that is `count` wide and 100 high, and what a reader can ask about each bar.
+
+    `simulated` is the SVG path of the frequencies that simulation allows; empty without one.
+    """
 
     count: int
     axis: Axis
     ticks: tuple[Tick, ...]
     bars: tuple[Ink, ...]
     reference: ReferenceLine | None
+    simulated: str
     summary: str
     details: dict[str, Any]
 
@@ -59,6 +63,9 @@ def frequency_chart(result: Result) -> FrequencyChart:
     shown = [float(np.nanmax(freq_ghz))]
     if best:
         shown.append(float(np.nanmax(_frequencies(best.tables.period_ps))))
+    simulated = _frequencies(tables.bound_ps if tables.dynamic_ps is None else tables.dynamic_ps)
+    # With 0 held hardly anything moves: its bar may leave the plot, the others should fill it.
+    shown += [float(freq) for freq in simulated[tables.values != 0] if not np.isnan(freq)]
     axis = linear_axis(0, max(shown))
     slow, fast = float(np.nanmin(freq_ghz)), float(np.nanmax(freq_ghz))
     return FrequencyChart(
@@ -67,6 +74,7 @@ def frequency_chart(result: Result) -> FrequencyChart:
         ticks=_ticks(tables.values),
         bars=_bars(result, freq_ghz, axis),
         reference=_reference(best, tables, axis) if best else None,
+        simulated="" if tables.dynamic_ps is None else _outline(axis, simulated),
         summary=(
             f"Bar chart of the clock frequency of each of {len(tables.values)} weight values, "
             f"from {fixed(slow, 3)} to {fixed(fast, 3)} GHz, coloured by level."
@@ -101,12 +109,17 @@ def _reference(best: MacResult, tables: Tables, axis: Axis) -> ReferenceLine:
     worst_ghz = float(np.nanmin(freq_ghz))
     series = ""
     if np.array_equal(best.tables.values, tables.values):
-        heights = [_down(axis, float(freq)) for freq in freq_ghz]
-        series = f"M0 {heights[0]}" + "".join(f"V{height}h1" for height in heights)
+        series = _outline(axis, freq_ghz)
     line_at, top_at = axis.at(worst_ghz), axis.at(float(np.nanmax(freq_ghz)))
     # A label on the line would hide a series that runs close above it.
     label_at = top_at if series and top_at - line_at < _LABEL_HEIGHT else line_at
     return ReferenceLine(line_at, label_at, best.name, fixed(worst_ghz, 3), series)
+
+
+def _outline(axis: Axis, freq_ghz: NDArray[np.float64]) -> str:
+    """SVG path along the tops of bars."""
+    heights = [_down(axis, float(freq)) for freq in freq_ghz]
+    return f"M0 {heights[0]}" + "".join(f"V{height}h1" for height in heights) if heights else ""
 
 
 def _down(axis: Axis, freq_ghz: float) -> str:
@@ -138,6 +151,7 @@ def _details(result: Result) -> dict[str, Any]:
         "width": int(tables.metadata["weight_width"]),
         "value": tables.values.tolist(),
         "period_ps": _rounded(tables.period_ps),
+        "dynamic_ps": _simulated(tables),
         "level": result.cost_map.level_of_value.tolist(),
         "stages": list(tables.stages),
         "stage_ps": [_rounded(stage) for stage in tables.stage_bound_ps.T],
@@ -148,6 +162,12 @@ def _details(result: Result) -> dict[str, Any]:
         if best and same_values
         else None,
     }
+
+
+def _simulated(tables: Tables) -> list[float | None] | None:
+    if tables.dynamic_ps is None:
+        return None
+    return [None if np.isnan(period) else round(float(period), 1) for period in tables.dynamic_ps]
 
 
 def _rounded(period_ps: NDArray[np.float32]) -> list[float]:

@@ -27,6 +27,7 @@ from halo_timing.report.provenance import DEFINITIONS, commands, records
 from halo_timing.report.result import load_result
 from halo_timing.report.shape import shape_chart
 from halo_timing.report.text import fixed
+from halo_timing.report.transitions import transition_view
 
 _TEMPLATES = "templates"
 
@@ -54,7 +55,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
         If a file of the result is missing or damaged.
     """
     result = load_result(out, references, metrics)
-    metadata = result.mac.tables.metadata
+    metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
     script = _asset("page.js")
     return (
@@ -71,6 +72,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             shape=shape_chart(result),
             paths=path_chart(result),
             netlists=netlist_views(result),
+            transitions=transition_view(result, dynamic) if dynamic is not None else None,
             model=model_view(result, result.model) if result.model else None,
             commands=commands(result),
             records=records(result),

@@ -60,7 +60,9 @@ def shape_chart(result: Result) -> ShapeChart:
     best_ps = float(result.best.tables.period_ps.max()) if result.best else None
     shown = [float(period) for period in period_ps if period > 0] + ([best_ps] if best_ps else [])
     axis = linear_axis(min(shown), max(shown), 6)
-    groups = _groups(result.mac.tables.values.astype(int), int(result.mac.tables.metadata["weight_width"]))
+    groups = zero_classes(
+        result.mac.tables.values.astype(int), int(result.mac.tables.metadata["weight_width"])
+    )
     return ShapeChart(
         axis=axis,
         rows=tuple(_row(result, name, chosen, axis) for name, chosen in groups if chosen.any()),
@@ -69,7 +71,7 @@ def shape_chart(result: Result) -> ShapeChart:
     )
 
 
-def _groups(values: NDArray[np.int_], width: int) -> list[tuple[str, NDArray[np.bool_]]]:
+def zero_classes(values: NDArray[np.int_], width: int) -> list[tuple[str, NDArray[np.bool_]]]:
     """Name and members of each class, most zeros first."""
     most = max(width - 3, 1)
     groups = [(f"multiples of {1 << most}", values % (1 << most) == 0)]

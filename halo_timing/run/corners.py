@@ -68,7 +68,8 @@ def characterize_corners(
         there = replace(session, corner=corner)
         folder = Path(CORNERS_FOLDER) / corner.name
         netlist = there.execute(_same_netlist_step(there, mapped, out, corner), out / folder)
-        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=f"{corner.name}/")])
+        label = f"{folder.as_posix()}/"
+        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=label)])
         entries.append(IndexEntry(corner.name, corner.voltage_v, corner.temperature_c, folder))
     write_index(out, session.pdk.name, entries)
     return records
@@ -99,4 +100,4 @@ def _same_netlist_step(there: Session, mapped: Record, out: Path, corner: Corner
         "provenance": there.provenance,
         "constraints": [constraints.output_load_ff, constraints.input_slew_ps],
     }
-    return Step(f"{corner.name}/mapped", inputs, action)
+    return Step(f"{CORNERS_FOLDER}/{corner.name}/mapped", inputs, action)
