@@ -18,6 +18,8 @@ from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError, UsageError
 
 SCHEMA_VERSION = 1
+#: File of a comparison in a result folder.
+ESTIMATE_NAME = "estimate.json"
 
 
 @dataclass(frozen=True)
