@@ -6,11 +6,13 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study test proof lint setup setup-test tools clean
+.PHONY: help demo study stream quality test proof lint setup setup-test tools clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
 	@echo "make study  set up, then characterise every MAC of the family on Nangate45 (results/study)"
+	@echo "make stream quantize a synthetic 8 GB checkpoint, killed at random, and measure memory (36 GB of disk, 1 h)"
+	@echo "make quality set up, then measure every way of quantizing SmolLM2-135M (results/quality, an hour)"
 	@echo "make test   set up, then run linters, type checks and tests"
 	@echo "make proof  every toggle of dynamic timing against Icarus Verilog, 18 netlists: half an hour or more, resumes"
 	@echo "make lint   linters and type checks only"
@@ -25,11 +27,22 @@ study: setup
 	$(BIN)/halo-timing pdk install nangate45
 	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
 
+stream: setup
+	mkdir -p results
+	$(BIN)/python benchmarks/stream.py results
+
 test: setup-test lint
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q --cov --cov-report=term
 
 proof: setup-test
 	$(BIN)/python -m benchmarks.icarus_proof
+
+quality: setup-test
+	$(BIN)/halo-timing pdk install nangate45
+	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
+	sh scripts/texts.sh results/quality/text
+	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/study/array \
+	  --costmap one_digit=results/study/one_digit
 
 lint: setup-test
 	$(BIN)/ruff check .

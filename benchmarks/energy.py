@@ -183,10 +183,9 @@ def wire_load_ff(netlist: Netlist) -> Floats | None:
         return None
     model = library.wire_loads[library.default_wire_load]
     result = np.zeros(len(netlist.net_names))
-    most, longest = max(model.lengths)
+    fanouts, lengths = zip(*sorted(model.lengths), strict=True)
     for net, pins in netlist.loads.items():
-        fanout = len(pins)
-        length = dict(model.lengths).get(fanout, longest + model.slope * max(fanout - most, 0))
+        length = np.interp(len(pins), fanouts, lengths) + model.slope * max(len(pins) - fanouts[-1], 0)
         result[net] = length * model.capacitance_ff_per_length
     return result
 

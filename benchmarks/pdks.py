@@ -35,20 +35,19 @@ BASELINE = "booth_stored"
 @click.option("--pdk", "pdks", multiple=True, help="PDKs.  [default: all that are here]")
 @click.option("--mac", "macs", multiple=True, default=MACS, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/pdks"), show_default=True)
-@click.option("--dynamic", is_flag=True, help="Simulate too, for energies: minutes more a corner.")
+@click.option("--dynamic", is_flag=True, help="Energies too, of the corner that is mapped at: minutes a MAC.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True)
 def main(pdks: Sequence[str], macs: Sequence[str], out: Path, dynamic: bool, jobs: int) -> None:
     """Characterise PDKS and print two tables in Markdown."""
     names = pdks or [status.name for status in list_pdks() if status.is_installed and not status.by_user]
     with TerminalReporter() as reporter:
         for name in names:
-            session = open_session(
-                name, None, reporter, jobs=jobs, install=False, dynamic=DynamicOptions() if dynamic else None
-            )
+            simulation = DynamicOptions() if dynamic else None
+            session = open_session(name, None, reporter, jobs=jobs, install=False, dynamic=simulation)
+            corners = list(session.pdk.corners.values())
             for mac in (find_mac(spec) for spec in macs):
                 reporter.note(f"{name}, {mac.name}")
-                corners = list(session.pdk.corners.values())
-                characterize_corners(session, corners, mac, out / name / mac.folder_name)
+                characterize_corners(session, corners, mac, out / name / mac.folder_name, simulate_all=False)
     print(_checks(names))
     print(_periods(names, [find_mac(spec).folder_name for spec in macs], out))
 

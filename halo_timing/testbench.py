@@ -98,7 +98,8 @@ def run_testbench(
     build_dir : Path
         Folder for everything that is made; log and waves stay there.
     bench : str
-        Module in ``tests/cocotb``: ``bench_mac``, ``bench_mac_family`` or ``bench_systolic_array``.
+        Module in ``tests/cocotb``: ``bench_mac``, ``bench_mac_family``, ``bench_quantized_layer`` or
+        ``bench_systolic_array``.
     top : str
         Top module.
     parameters : mapping, optional

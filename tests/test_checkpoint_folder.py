@@ -105,7 +105,7 @@ def test_pickles_are_not_opened(work_dir: Path) -> None:
 
 
 def test_nothing_there(work_dir: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no safetensors file"):
+    with pytest.raises(CheckpointError, match="holds no safetensors or GGUF file"):
         Checkpoint.open(work_dir)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         Checkpoint.open(work_dir / "none")

@@ -11,6 +11,8 @@ import pytest
 import halo_timing as ht
 from halo_timing.cli import main
 from halo_timing.corner_index import IndexEntry, load_corners, read_index, write_index
+from halo_timing.dynamic.stimulus import Stimulus
+from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.errors import CostMapError, PdkError, UsageError
 from halo_timing.pdk.registration import add_pdk
 from halo_timing.pdk.registry import Pdk, load_pdk
@@ -45,9 +47,8 @@ def test_one_netlist_is_timed_at_every_corner(
 ) -> None:
     config = two_corners.folder / "config"
     monkeypatch.setenv("HALO_TIMING_CONFIG", str(config))
-    assert (
-        main_exit("characterize", "--pdk", "two", "--mac", small_mac.name, "--corners", "all", tmp_path) == 0
-    )
+    asked = ("--mac", small_mac.name, "--corners", "all", "--samples", 16, "--rows", 2)
+    assert main_exit("characterize", "--pdk", "two", *asked, tmp_path) == 0
     entries = read_index(tmp_path)
     assert [(e.corner, e.vdd_v, e.folder.as_posix()) for e in entries] == [
         ("slow", 1.8, "."),
@@ -106,6 +107,20 @@ def test_a_second_run_finds_everything_and_a_changed_corner_alone_is_made_again(
     characterize(session, find_mac(f"booth:{SMALL}"), tmp_path)
     with pytest.raises(CostMapError, match="of different netlists"):
         load_corners(tmp_path)
+
+
+def test_simulations_can_be_left_to_the_first_corner(
+    two_corners: Pdk, small_mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALO_TIMING_CONFIG", str(two_corners.folder / "config"))
+    stimulus = DynamicOptions("sdf", Stimulus(samples=8, rows=2), "sampled", False)
+    session = open_session("two", None, Silent(), jobs=1, install=False, dynamic=stimulus)
+    characterize_corners(session, choose_corners(session.pdk, "all"), small_mac, tmp_path, simulate_all=False)
+    tables = load_corners(tmp_path)
+    assert {corner: table.dynamic is not None for corner, table in tables.items()} == {
+        "slow": True,
+        "quick": False,
+    }
 
 
 def test_the_same_from_python(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ import halo_timing as ht
 from halo_timing.cli import main
 from halo_timing.cli.mac_options import mac_options
 from halo_timing.cli.main import cli
+from halo_timing.costmap.export import FORMATS
 from halo_timing.pdk.descriptor import (
     CellValues,
     ConstraintValues,
@@ -410,6 +412,20 @@ def test_the_example_script_reads_a_cost_map_without_this_package(folder: Path) 
     assert "nangate45" in done.stdout
 
 
+def test_the_example_that_takes_numpy_alone_reads_every_array(folder: Path) -> None:
+    read = runpy.run_path(str(EXAMPLES / "read_with_numpy.py"))["read"]
+    arrays, about = read(folder / "costmap.safetensors")
+    expected, metadata = stored(folder / "costmap.safetensors")
+    assert about == metadata
+    assert arrays.keys() == expected.keys()
+    assert all(np.array_equal(arrays[name], expected[name], equal_nan=True) for name in expected)
+
+
+def test_the_formats_of_exports_are_listed() -> None:
+    (listed,) = names_under("docs/exports.md", "Exports")
+    assert listed == set(FORMATS)
+
+
 def test_python_of_the_readme(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -422,6 +438,12 @@ def test_python_of_the_readme(
     monkeypatch.chdir(tmp_path)
     exec(compile(small, "README.md", "exec"), {})
     assert re.search(r"[\d.]+ bits a weight", capsys.readouterr().out)
+
+
+def test_python_of_the_checkpoints_page(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = fenced(DOCS["docs/checkpoints.md"], "python")
+    exec(compile(code, "docs/checkpoints.md", "exec"), {})
+    assert capsys.readouterr().out == "True\n"
 
 
 def test_the_example_mac_is_characterised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

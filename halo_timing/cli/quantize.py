@@ -9,13 +9,16 @@ from pathlib import Path
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from halo_timing.costmap.model import CostMap
 from halo_timing.models import model_path
+from halo_timing.quantize.calibration import CalibrationFile
+from halo_timing.quantize.halo import SPARSE_SHARE
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
+from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.report import HALO, QuantizationReport
 
@@ -85,6 +88,23 @@ def _parse_levels(
     help="Search each scale for the least error, or take absmax.  [default: search]",
 )
 @click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Result of `halo-timing calibrate`: shares then hold for the whole model, and codes are rounded "
+    "with error feedback.",
+)
+@click.option(
+    "--sparse-share",
+    type=float,
+    help="Instead of outliers, keep apart this share of the weights, by the error they would make.  "
+    "[default: 0.005 with a calibration]",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="With a calibration, round to the nearest codes all the same, for comparison.",
+)
+@click.option(
     "--include", multiple=True, metavar="PATTERN", help="Quantize tensors of this name too (* and ? work)."
 )
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out tensors of this name.")
@@ -92,6 +112,16 @@ def _parse_levels(
     "--baselines/--no-baselines",
     default=True,
     help="Measure plain INT8, INT4 and INT3 rounding beside it.  [default: baselines]",
+)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    default=DEFAULT_FORMATS,
+    show_default=True,
+    help="Form of the result: weights in the source's dtype, int8 for compressed-tensors, or the codes and "
+    "levels themselves. May be given several times.",
 )
 def quantize(
     source: str,
@@ -103,19 +133,24 @@ def quantize(
     noise_budget: float | None,
     outlier_sigma: float,
     scale_search: bool,
+    calibration: Path | None,
+    sparse_share: float | None,
+    plain: bool,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     baselines: bool,
+    formats: tuple[str, ...],
 ) -> None:
     """Quantize the model SOURCE to the codebooks of a cost map.
 
-    SOURCE is a safetensors file, a Hugging Face folder (sharded or not), or the name of a model that is
-    fetched: minilm.
+    SOURCE is a safetensors or GGUF file, a Hugging Face folder (sharded or not), or the name of a model that
+    is fetched: minilm, smollm2.
     """
     console = Console(highlight=False)
     notices = Console(stderr=True, highlight=False)
     cost_map = CostMap.load(costmap / "costmap.safetensors" if costmap.is_dir() else costmap)
     model = model_path(source, lambda text: notices.print(text, markup=False))
+    statistics = None if calibration is None else CalibrationFile.open(calibration)
     options = QuantizeOptions(
         tile=tile,
         levels=levels,
@@ -123,11 +158,20 @@ def quantize(
         noise_budget=noise_budget,
         outlier_sigma=outlier_sigma or None,
         scale_search=scale_search,
+        sparse_share=SPARSE_SHARE if sparse_share is None and statistics is not None else sparse_share,
+        plain=plain,
         include=include,
         exclude=exclude,
         baselines=baselines,
+        formats=formats,
     )
-    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    columns = (
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=notices, transient=True) as bar:
         task = bar.add_task("")
         report = quantize_checkpoint(
@@ -136,6 +180,7 @@ def quantize(
             out,
             options,
             lambda name, done, total: bar.update(task, description=name, completed=done, total=total),
+            statistics,
         )
     print_report(console, report)
     console.print(f"written to {out}", markup=False, soft_wrap=True)
@@ -163,6 +208,12 @@ def print_report(console: Console, report: QuantizationReport) -> None:
     if reasons:
         counts = ", ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
         sentences.append(f"left as they are: {counts}")
+    if report.description.get("folded_sqnr_db") is not None:
+        sentences.append(
+            f"compressed-tensors: the weights kept apart are folded into int8, at "
+            f"{report.description['folded_sqnr_db']:.1f} dB"
+        )
+    sentences += report.description.get("notes", [])
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
 

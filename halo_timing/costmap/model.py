@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,11 +32,15 @@ class Level:
         Clock period at which every value of the codebook is right, margin included.
     vdd_v
         Supply voltage.
+    value_period_ps
+        Period of each value of the codebook at this voltage, margin not included, shape ``(size,)``, float32;
+        None where it is that of the cost map.
     """
 
     codebook: NDArray[np.int16]
     period_ps: float
     vdd_v: float
+    value_period_ps: NDArray[np.float32] | None = None
 
     @property
     def freq_ghz(self) -> float:
@@ -101,6 +106,19 @@ class CostMap:
         """Operand width in bits."""
         return int(self.metadata["weight_width"])
 
+    def periods_at(self, level: int) -> NDArray[np.float32]:
+        """Period of each value of a level's codebook at its voltage, without margin, shape ``(size,)``."""
+        own = self.levels[level].value_period_ps
+        return self.period_ps[np.isin(self.values, self.levels[level].codebook)] if own is None else own
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the arrays, whatever the metadata says."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.to_arrays().items()):
+            digest.update(canonical_json([name, str(array.dtype), array.shape]).encode() + array.tobytes())
+        return digest.hexdigest()
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays as they are stored in ``costmap.safetensors``."""
         dtype = np.int8 if self.values.min() >= -128 and self.values.max() <= 127 else np.int16
@@ -120,6 +138,7 @@ class CostMap:
             arrays[f"codebook.{index}.padded"] = padded
             arrays[f"codebook.{index}.freq_ghz"] = np.array([level.freq_ghz], np.float32)
             arrays[f"codebook.{index}.period_ps"] = np.array([level.period_ps])
+            arrays[f"codebook.{index}.value_period_ps"] = self.periods_at(index)
             arrays[f"codebook.{index}.vdd"] = np.array([level.vdd_v], np.float32)
         return arrays
 
@@ -156,6 +175,7 @@ class CostMap:
                     codebook=arrays[f"codebook.{index}.values"].astype(np.int16),
                     period_ps=float(arrays[f"codebook.{index}.period_ps"][0]),
                     vdd_v=float(arrays[f"codebook.{index}.vdd"][0]),
+                    value_period_ps=arrays[f"codebook.{index}.value_period_ps"],
                 )
                 for index in range(metadata["levels"])
             )
@@ -190,7 +210,10 @@ def _check_levels(values: NDArray[np.int16], period_ps: NDArray[np.float32], lev
             raise CostMapError(f"cost map: codebook {index} must be sorted, distinct operand values")
         if not np.isin(faster, codebook).all():
             raise CostMapError(f"cost map: codebook {index} must hold 0 and every value of the faster levels")
-        slowest = float(period_ps[np.isin(values, codebook)].max())
+        own = level.value_period_ps
+        if own is not None and own.shape != codebook.shape:
+            raise CostMapError(f"cost map: level {index} has {len(codebook)} values, but {len(own)} periods")
+        slowest = float((period_ps[np.isin(values, codebook)] if own is None else own).max())
         if slowest > level.period_ps * (1 + 1e-6):
             raise CostMapError(
                 f"cost map: level {index} runs at {level.period_ps:.1f} ps, "

@@ -26,6 +26,8 @@ def inertial_n(
     energy: Energies,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Inertial semantics, any number of inputs."""
@@ -33,6 +35,10 @@ def inertial_n(
     out_times, out_starts = times[slots[inputs_count]], starts[slots[inputs_count]]
     capacity = np.uint64(out_times.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = _1
+    for pin in range(inputs_count):
+        most += np.uint64(longest[slots[pin]])
+    length = _0 if first == 0 else np.uint64(longest[slots[inputs_count]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     place = np.empty(inputs_count, np.uint64)
     entry = np.uint64(first)
@@ -40,15 +46,14 @@ def inertial_n(
     end = _0 if first == 0 else np.uint64(out_starts[entry])
     while high < highs:
         while low < lows:
-            most = _0
             time = _NEVER
             for pin in range(inputs_count):
                 entry_pin = np.uint64(low_map[pin, low] + high_map[pin, high])
                 place[pin] = starts[slots[pin], entry_pin]
-                most += np.uint64(starts[slots[pin], entry_pin + _1]) - place[pin]
                 time = min(time, times[slots[pin], place[pin]])
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[inputs_count]] = max(longest[slots[inputs_count]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -63,7 +68,8 @@ def inertial_n(
                         new ^= _1 << np.uint64(pin)
                         place[pin] += _1
                     following = min(following, times[slots[pin], place[pin]])
-                inputs += energy[1, state, new]
+                if counts:
+                    inputs += energy[1, state, new]
                 wait = delay[state, new]
                 if wait >= 0:
                     if end > begin and out_times[end - _1] > time:
@@ -73,15 +79,17 @@ def inertial_n(
                     else:
                         out_times[end] = time + wait
                         end += _1
-                        previous = last
-                        last = np.float64(energy[0, state, new])
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = np.float64(energy[0, state, new])
+                            internal += last
                 state = new
                 time = following
             toggles = end - begin
             out_times[end] = _NEVER
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -95,6 +103,7 @@ def inertial_n(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[inputs_count]] = length
     return int(entry)
 
 
@@ -112,6 +121,8 @@ def icarus_n(
     energy: Energies,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Icarus semantics, any number of inputs."""
@@ -119,6 +130,10 @@ def icarus_n(
     out_times, out_starts = times[slots[inputs_count]], starts[slots[inputs_count]]
     capacity = np.uint64(out_times.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = _1
+    for pin in range(inputs_count):
+        most += np.uint64(longest[slots[pin]])
+    length = _0 if first == 0 else np.uint64(longest[slots[inputs_count]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     place = np.empty(inputs_count, np.uint64)
     wake = np.empty(64, np.int32)
@@ -127,15 +142,14 @@ def icarus_n(
     end = _0 if first == 0 else np.uint64(out_starts[entry])
     while high < highs:
         while low < lows:
-            most = _0
             time = _NEVER
             for pin in range(inputs_count):
                 entry_pin = np.uint64(low_map[pin, low] + high_map[pin, high])
                 place[pin] = starts[slots[pin], entry_pin]
-                most += np.uint64(starts[slots[pin], entry_pin + _1]) - place[pin]
                 time = min(time, times[slots[pin], place[pin]])
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[inputs_count]] = max(longest[slots[inputs_count]], length)
                 return int(entry)
             if most > np.uint64(wake.shape[0]):
                 wake = np.empty(2 * most, np.int32)
@@ -165,7 +179,8 @@ def icarus_n(
                         new ^= _1 << np.uint64(pin)
                         place[pin] += _1
                     following = min(following, times[slots[pin], place[pin]])
-                inputs += energy[1, state, new]
+                if counts:
+                    inputs += energy[1, state, new]
                 wait = delay[state, new]
                 if wait >= 0:
                     aim = np.uint64(value[new])
@@ -181,7 +196,8 @@ def icarus_n(
             toggles = end - begin
             out_times[end] = _NEVER
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -195,4 +211,5 @@ def icarus_n(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[inputs_count]] = length
     return int(entry)

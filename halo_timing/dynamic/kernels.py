@@ -13,8 +13,8 @@ is the one before the edge, and ``value[state]`` the output's value. ``delay[old
 with which the output follows that step, or -1 where it keeps its value. ``energy[0, old, new]`` is the
 internal energy in fJ of the toggle that the step causes, spent only if the toggle happens;
 ``energy[1, old, new]`` that of the inputs' own edges. ``toggle_fj`` is the energy of the output net's toggle
-from 0 and from 1. Each kernel adds to ``spent[:, entry]`` net switching, internal energy, and the part of
-both that is due to glitches: all toggles but the last of an odd number.
+from 0 and from 1. Where energies count (`counts`), each kernel adds to ``spent[:, entry]`` net switching,
+internal energy, and the part of both that is due to glitches: all toggles but the last of an odd number.
 
 Two semantics. *Inertial*: an input event that sends the output back before its last scheduled toggle has
 happened takes that toggle back. *Icarus* (``vvp`` of Icarus Verilog): a scheduled wake-up stays, and when it
@@ -23,6 +23,8 @@ fires the output takes the value that the gate then aims at.
 The loops are written out per arity, with everything in line, because calls that pass arrays cost more than
 the work they do (numba counts references). :mod:`~halo_timing.dynamic.general_kernels` takes any arity, at
 less speed.
+
+``longest[slot]`` is the largest number of toggles in any entry of a slot: what bounds the next entry's.
 
 All kernels return the number of entries finished: fewer than all when the output's slot is full. The caller
 then provides a bigger pool and calls again from there.
@@ -59,6 +61,8 @@ def inertial_1(
     energy: Energies,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Inertial semantics, one input."""
@@ -66,6 +70,8 @@ def inertial_1(
     out_times, out_starts = times[slots[1]], starts[slots[1]]
     capacity = np.uint64(out_times.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[1]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -74,9 +80,9 @@ def inertial_1(
         while low < lows:
             entry_a = np.uint64(low_map[0, low] + high_map[0, high])
             a = np.uint64(a_starts[entry_a])
-            most = np.uint64(a_starts[entry_a + _1]) - a
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[1]] = max(longest[slots[1]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -89,7 +95,8 @@ def inertial_1(
                 new = state ^ _1
                 a += _1
                 a_time = a_times[a]
-                inputs += energy[1, state, new]
+                if counts:
+                    inputs += energy[1, state, new]
                 wait = delay[state, new]
                 if wait >= 0:
                     if end > begin and out_times[end - _1] > time:
@@ -99,14 +106,16 @@ def inertial_1(
                     else:
                         out_times[end] = time + wait
                         end += _1
-                        previous = last
-                        last = np.float64(energy[0, state, new])
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = np.float64(energy[0, state, new])
+                            internal += last
                 state = new
             toggles = end - begin
             out_times[end] = _NEVER
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -120,6 +129,7 @@ def inertial_1(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[1]] = length
     return int(entry)
 
 
@@ -137,6 +147,8 @@ def inertial_2(
     energy: Energies,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Inertial semantics, two inputs."""
@@ -145,6 +157,8 @@ def inertial_2(
     out_times, out_starts = times[slots[2]], starts[slots[2]]
     capacity = np.uint64(out_times.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + np.uint64(longest[slots[1]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[2]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -155,9 +169,9 @@ def inertial_2(
             entry_b = np.uint64(low_map[1, low] + high_map[1, high])
             a = np.uint64(a_starts[entry_a])
             b = np.uint64(b_starts[entry_b])
-            most = np.uint64(a_starts[entry_a + _1]) - a + np.uint64(b_starts[entry_b + _1]) - b
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[2]] = max(longest[slots[2]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -177,7 +191,8 @@ def inertial_2(
                     new ^= np.uint64(2)
                     b += _1
                     b_time = b_times[b]
-                inputs += energy[1, state, new]
+                if counts:
+                    inputs += energy[1, state, new]
                 wait = delay[state, new]
                 if wait >= 0:
                     if end > begin and out_times[end - _1] > time:
@@ -187,15 +202,17 @@ def inertial_2(
                     else:
                         out_times[end] = time + wait
                         end += _1
-                        previous = last
-                        last = np.float64(energy[0, state, new])
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = np.float64(energy[0, state, new])
+                            internal += last
                 state = new
                 time = min(a_time, b_time)
             toggles = end - begin
             out_times[end] = _NEVER
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -209,6 +226,7 @@ def inertial_2(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[2]] = length
     return int(entry)
 
 
@@ -226,6 +244,8 @@ def inertial_3(
     energy: Energies,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Inertial semantics, three inputs."""
@@ -235,6 +255,8 @@ def inertial_3(
     out_times, out_starts = times[slots[3]], starts[slots[3]]
     capacity = np.uint64(out_times.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + np.uint64(longest[slots[1]]) + np.uint64(longest[slots[2]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[3]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -247,16 +269,9 @@ def inertial_3(
             a = np.uint64(a_starts[entry_a])
             b = np.uint64(b_starts[entry_b])
             c = np.uint64(c_starts[entry_c])
-            most = (
-                np.uint64(a_starts[entry_a + _1])
-                - a
-                + np.uint64(b_starts[entry_b + _1])
-                - b
-                + np.uint64(c_starts[entry_c + _1])
-                - c
-            )
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[3]] = max(longest[slots[3]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -281,7 +296,8 @@ def inertial_3(
                     new ^= np.uint64(4)
                     c += _1
                     c_time = c_times[c]
-                inputs += energy[1, state, new]
+                if counts:
+                    inputs += energy[1, state, new]
                 wait = delay[state, new]
                 if wait >= 0:
                     if end > begin and out_times[end - _1] > time:
@@ -291,15 +307,17 @@ def inertial_3(
                     else:
                         out_times[end] = time + wait
                         end += _1
-                        previous = last
-                        last = np.float64(energy[0, state, new])
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = np.float64(energy[0, state, new])
+                            internal += last
                 state = new
                 time = min(min(a_time, b_time), c_time)
             toggles = end - begin
             out_times[end] = _NEVER
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -313,4 +331,5 @@ def inertial_3(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[3]] = length
     return int(entry)

@@ -124,14 +124,17 @@ class Runner:
             raise UsageError("icarus semantics need fixed delays: take those of an SDF file")
         self.model, self.domain, self.semantics = model, domain, semantics
         self.uses: dict[int, int] = {}
-        for gate in model.gates:
-            for net in set(gate.inputs):
+        self.read = [sorted(set(gate.inputs)) for gate in model.gates]
+        for read in self.read:
+            for net in read:
                 self.uses[net] = self.uses.get(net, 0) + 1
         self.reduced: dict[tuple[int, int, int], _Reduced] = {}
         rows = self._most_live() + 1
         dtype = np.int64 if model.has_slews else np.int32
         self.events: NDArray[Any] = np.empty((rows, domain.most_entries * _EVENTS_PER_ENTRY), dtype)
         self.starts: NDArray[np.uint32] = np.empty((rows, domain.most_entries + 1), np.uint32)
+        self.longest: NDArray[np.uint32] = np.zeros(rows, np.uint32)
+        self.counts = any(any(pair) for pair in model.toggle_fj.values()) or any(map(_costs, model.gates))
         self.free: list[int] = []
 
     def _most_live(self) -> int:
@@ -139,10 +142,10 @@ class Runner:
         pending = dict(self.uses)
         live = {source.net for source in self.model.sources}
         most = len(live)
-        for gate in self.model.gates:
+        for gate, read in zip(self.model.gates, self.read, strict=True):
             live.add(gate.net)
             most = max(most, len(live))
-            for net in set(gate.inputs):
+            for net in read:
                 pending[net] -= 1
                 if not pending[net]:
                     live.discard(net)
@@ -191,10 +194,10 @@ class Runner:
                 live[gate.net] = self._simulate(gate, reduced, live, spent, observe)
             else:
                 constants[gate.net] = reduced.constant
-                if reduced.inputs and reduced.has_edges:
+                if reduced.inputs and reduced.has_edges and self.counts:
                     # The output stays, but the inputs' own edges cost energy.
                     self.free.append(self._simulate(gate, reduced, live, spent, lambda _wave: None).slot)
-            for net in set(gate.inputs):
+            for net in self.read[index]:
                 self._release(live, net)
             if gate.net in live and not live[gate.net].uses:
                 self.free.append(live.pop(gate.net).slot)
@@ -216,7 +219,7 @@ class Runner:
                 tied |= value << position
         key = index, held, tied
         if key not in self.reduced:
-            self.reduced[key] = _fold(gate, held, tied)
+            self.reduced[key] = _fold(gate, held, tied, self.model.toggle_fj.get(gate.net, (0.0, 0.0)))
         return self.reduced[key]
 
     def _launch(
@@ -239,6 +242,7 @@ class Runner:
         while starts[-1] > self.events.shape[1]:
             self._grow()
         self.starts[slot, : len(starts)] = starts
+        self.longest[slot] = 1
         events = self.events[slot]
         events[: starts[-1]] = never
         events[starts[:-1][moves]] = launch.ravel()[moves]
@@ -276,7 +280,6 @@ class Runner:
         slot = self.free.pop()
         slots = np.array([*(wave.slot for wave in inputs), slot], np.uint32)
         kernel = self._kernel(len(inputs))
-        toggle_fj = np.array(self.model.toggle_fj.get(gate.net, (0.0, 0.0)), np.float32)
         done = 0
         while True:
             done = kernel(
@@ -289,8 +292,9 @@ class Runner:
                 high_state,
                 reduced.value,
                 *reduced.tables,
-                toggle_fj,
                 spent[support],
+                self.counts,
+                self.longest,
                 done,
             )
             if done == entries:
@@ -315,7 +319,13 @@ class Runner:
         return _FIXED.get(inputs, general_kernels.inertial_n)
 
 
-def _fold(gate: Gate, held: int, tied: int) -> _Reduced:
+def _costs(gate: Gate) -> bool:
+    """Whether any step of a gate costs energy."""
+    table = gate.energy_fj if gate.steps is None else gate.steps.line[:, :, 4:]
+    return bool(table.any())
+
+
+def _fold(gate: Gate, held: int, tied: int, toggle_fj: tuple[float, float]) -> _Reduced:
     """Fold held inputs into a gate."""
     live = np.array([place for place in range(len(gate.inputs)) if not held >> place & 1], np.int64)
     states = np.full(1 << len(live), tied)
@@ -334,4 +344,4 @@ def _fold(gate: Gate, held: int, tied: int) -> _Reduced:
         tables = (np.ascontiguousarray(gate.delay_fs[grid]), energy_fj)
     inputs = tuple(gate.inputs[position] for position in live.tolist())
     constant = int(value[0]) if (value == value[0]).all() else None
-    return _Reduced(inputs, constant, value, tables, has_edges)
+    return _Reduced(inputs, constant, value, (*tables, np.array(toggle_fj, np.float32)), has_edges)

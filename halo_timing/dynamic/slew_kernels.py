@@ -46,6 +46,8 @@ def inertial_1(
     has_edges: bool,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """One input."""
@@ -53,6 +55,8 @@ def inertial_1(
     out, out_starts = events[slots[1]], starts[slots[1]]
     capacity = np.uint64(out.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[1]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -61,9 +65,9 @@ def inertial_1(
         while low < lows:
             entry_a = np.uint64(low_map[0, low] + high_map[0, high])
             a = np.uint64(a_starts[entry_a])
-            most = np.uint64(a_starts[entry_a + _1]) - a
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[1]] = max(longest[slots[1]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -107,15 +111,17 @@ def inertial_1(
                         slew = line[chosen, chosen_part, 2] + line[chosen, chosen_part, 3] * chosen_slew
                         out[end] = moment << _TIME | np.int64(np.floor(max(slew, 0.0) + 0.5))
                         end += _1
-                        previous = last
-                        last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
+                            internal += last
                 state = new
                 time = a_event >> _TIME
             toggles = end - begin
             out[end] = _NO_EVENT
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -129,6 +135,7 @@ def inertial_1(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[1]] = length
     return int(entry)
 
 
@@ -148,6 +155,8 @@ def inertial_2(
     has_edges: bool,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Two inputs."""
@@ -156,6 +165,8 @@ def inertial_2(
     out, out_starts = events[slots[2]], starts[slots[2]]
     capacity = np.uint64(out.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + np.uint64(longest[slots[1]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[2]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -166,9 +177,9 @@ def inertial_2(
             entry_b = np.uint64(low_map[1, low] + high_map[1, high])
             a = np.uint64(a_starts[entry_a])
             b = np.uint64(b_starts[entry_b])
-            most = np.uint64(a_starts[entry_a + _1]) - a + np.uint64(b_starts[entry_b + _1]) - b
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[2]] = max(longest[slots[2]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -244,15 +255,17 @@ def inertial_2(
                         slew = line[chosen, chosen_part, 2] + line[chosen, chosen_part, 3] * chosen_slew
                         out[end] = moment << _TIME | np.int64(np.floor(max(slew, 0.0) + 0.5))
                         end += _1
-                        previous = last
-                        last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
+                            internal += last
                 state = new
                 time = min(a_event, b_event) >> _TIME
             toggles = end - begin
             out[end] = _NO_EVENT
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -266,6 +279,7 @@ def inertial_2(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[2]] = length
     return int(entry)
 
 
@@ -285,6 +299,8 @@ def inertial_3(
     has_edges: bool,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Three inputs."""
@@ -294,6 +310,8 @@ def inertial_3(
     out, out_starts = events[slots[3]], starts[slots[3]]
     capacity = np.uint64(out.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = np.uint64(longest[slots[0]]) + np.uint64(longest[slots[1]]) + np.uint64(longest[slots[2]]) + _1
+    length = _0 if first == 0 else np.uint64(longest[slots[3]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     entry = np.uint64(first)
     high, low = entry // lows, entry % lows
@@ -306,16 +324,9 @@ def inertial_3(
             a = np.uint64(a_starts[entry_a])
             b = np.uint64(b_starts[entry_b])
             c = np.uint64(c_starts[entry_c])
-            most = (
-                np.uint64(a_starts[entry_a + _1])
-                - a
-                + np.uint64(b_starts[entry_b + _1])
-                - b
-                + np.uint64(c_starts[entry_c + _1])
-                - c
-            )
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[3]] = max(longest[slots[3]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -415,15 +426,17 @@ def inertial_3(
                         slew = line[chosen, chosen_part, 2] + line[chosen, chosen_part, 3] * chosen_slew
                         out[end] = moment << _TIME | np.int64(np.floor(max(slew, 0.0) + 0.5))
                         end += _1
-                        previous = last
-                        last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
+                            internal += last
                 state = new
                 time = min(min(a_event, b_event), c_event) >> _TIME
             toggles = end - begin
             out[end] = _NO_EVENT
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -437,6 +450,7 @@ def inertial_3(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[3]] = length
     return int(entry)
 
 
@@ -456,6 +470,8 @@ def inertial_n(
     has_edges: bool,
     toggle_fj: Energies,
     spent: Energies,
+    counts: bool,
+    longest: Indices,
     first: int,
 ) -> int:
     """Any number of inputs."""
@@ -463,6 +479,10 @@ def inertial_n(
     out, out_starts = events[slots[count]], starts[slots[count]]
     capacity = np.uint64(out.shape[0])
     lows, highs = np.uint64(low_map.shape[1]), np.uint64(high_map.shape[1])
+    most = _1
+    for pin in range(count):
+        most += np.uint64(longest[slots[pin]])
+    length = _0 if first == 0 else np.uint64(longest[slots[count]])
     cycle_fj = np.float64(toggle_fj[0]) + np.float64(toggle_fj[1])
     place = np.empty(count, np.uint64)
     slews = np.empty(count, np.float64)
@@ -471,15 +491,14 @@ def inertial_n(
     end = _0 if first == 0 else np.uint64(out_starts[entry])
     while high < highs:
         while low < lows:
-            most = _0
             time = _NEVER
             for pin in range(count):
                 entry_pin = np.uint64(low_map[pin, low] + high_map[pin, high])
                 place[pin] = starts[slots[pin], entry_pin]
-                most += np.uint64(starts[slots[pin], entry_pin + _1]) - place[pin]
                 time = min(time, events[slots[pin], place[pin]] >> _TIME)
             if end + most > capacity:
                 out_starts[entry] = end
+                longest[slots[count]] = max(longest[slots[count]], length)
                 return int(entry)
             out_starts[entry] = end
             begin = end
@@ -535,15 +554,17 @@ def inertial_n(
                         slew = line[chosen, chosen_part, 2] + line[chosen, chosen_part, 3] * chosen_slew
                         out[end] = moment << _TIME | np.int64(np.floor(max(slew, 0.0) + 0.5))
                         end += _1
-                        previous = last
-                        last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
-                        internal += last
+                        if counts:
+                            previous = last
+                            last = line[chosen, chosen_part, 4] + line[chosen, chosen_part, 5] * chosen_slew
+                            internal += last
                 state = new
                 time = following
             toggles = end - begin
             out[end] = _NO_EVENT
             end += _1
-            if toggles or inputs != 0.0:
+            length = max(length, toggles)
+            if counts and (toggles or inputs != 0.0):
                 net = np.float64(toggles >> _1) * cycle_fj
                 glitch = net + internal
                 if toggles & _1:
@@ -557,4 +578,5 @@ def inertial_n(
         low = _0
         high += _1
     out_starts[entry] = end
+    longest[slots[count]] = length
     return int(entry)

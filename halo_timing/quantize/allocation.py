@@ -71,6 +71,32 @@ def allocate_tiles(
     return with_fast(allowed)
 
 
+def cumulated_costs(scores: NDArray[np.floating], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Costs that make :func:`allocate_tiles` follow HALO's rule (Juneja et al., AAAI 2026).
+
+    HALO gives the finer codebook to those tiles of a layer that together hold a share of its summed
+    sensitivity. In the order of falling scores, a tile is among them if those before it hold less than that
+    share; so what they hold, from 1 down, is the order in which tiles become fast, in all layers alike.
+
+    Parameters
+    ----------
+    scores
+        Sensitivity of each tile of one layer, summed over its weights, shape ``(tiles,)``.
+    sizes
+        Weights in each tile, shape ``(tiles,)``.
+
+    Returns
+    -------
+    ndarray of float64, shape (tiles,)
+        Cost of running each tile at the faster of two levels, the slower one costing nothing.
+    """
+    order = np.argsort(-scores, kind="stable")
+    before = np.empty(len(scores))
+    cumulated = np.cumsum(scores[order], dtype=np.float64)
+    before[order] = np.concatenate([[0.0], cumulated[:-1]]) / max(cumulated[-1], 1e-300)
+    return (1 - before) * sizes
+
+
 def _fast_thresholds(
     errors: NDArray[np.float64], sizes: NDArray[np.int64], periods_ps: NDArray[np.float64]
 ) -> NDArray[np.float64]:

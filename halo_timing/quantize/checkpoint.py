@@ -1,18 +1,48 @@
-"""Model checkpoints on disk: one safetensors file, or a Hugging Face folder of one or several."""
+"""Model checkpoints on disk: a safetensors file, a Hugging Face folder of one or several, or a GGUF file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from halo_timing.errors import CheckpointError
+from halo_timing.quantize.gguf_file import GgufFile
 from halo_timing.quantize.tensor_file import PICKLE_SENTENCE, TensorEntry, TensorFile
 
 _INDEX_SUFFIX = ".safetensors.index.json"
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+
+
+class WeightFile(Protocol):
+    """A file of named tensors, read one at a time."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def name(self) -> str:
+        """Name of the safetensors file that is written for it."""
+
+    @property
+    def header(self) -> bytes:
+        """First bytes of that file."""
+
+    @property
+    def entries(self) -> Mapping[str, TensorEntry]:
+        """Tensors by name, in the order of that file."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Bytes of a tensor in that file, a few megabytes at a time."""
+
+    def read_float32(self, name: str) -> NDArray[np.float32]:
+        """Tensor of dtype F32, F16 or BF16, as float32."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +54,18 @@ class Checkpoint:
     path
         What was opened.
     files
-        Its safetensors files, in the order of their names.
+        Its files, in the order of their names.
     index
         The index of a sharded checkpoint, else None.
     """
 
     path: Path
-    files: tuple[TensorFile, ...]
+    files: tuple[WeightFile, ...]
     index: Path | None
 
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
-        """Open a safetensors file, an index of shards, or a folder with either, and check all headers.
+        """Open a safetensors or GGUF file, an index of shards, or a folder with one, and check all headers.
 
         Raises
         ------
@@ -45,14 +75,18 @@ class Checkpoint:
         if path.is_dir():
             path = _find_in_folder(path)
         if not path.exists():
-            raise CheckpointError(f"{path}: no such checkpoint; give a safetensors file or a model folder")
+            raise CheckpointError(
+                f"{path}: no such checkpoint; give a safetensors or GGUF file, or a model folder"
+            )
         if path.suffix in _PICKLE_SUFFIXES:
             raise CheckpointError(f"{path}: {PICKLE_SENTENCE}")
         if path.name.endswith(_INDEX_SUFFIX):
             return cls(path, _open_shards(path), path)
+        if path.suffix == ".gguf":
+            return cls(path, (GgufFile.open(path),), None)
         return cls(path, (TensorFile.open(path),), None)
 
-    def entries(self) -> Iterator[tuple[TensorFile, TensorEntry]]:
+    def entries(self) -> Iterator[tuple[WeightFile, TensorEntry]]:
         """All tensors with the files that hold them, in the order of their bytes."""
         for file in self.files:
             for entry in file.entries.values():
@@ -77,10 +111,15 @@ def _find_in_folder(folder: Path) -> Path:
         raise CheckpointError(
             f"{folder}: holds {len(tensors)} safetensors files and no index that joins them; name one of them"
         )
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    if len(ggufs) == 1:
+        return folder / ggufs[0]
+    if ggufs:
+        raise CheckpointError(f"{folder}: holds {len(ggufs)} GGUF files; name one of them")
     pickles = [name for name in names if name.endswith(_PICKLE_SUFFIXES)]
     if pickles:
         raise CheckpointError(f"{folder / pickles[0]}: {PICKLE_SENTENCE}")
-    raise CheckpointError(f"{folder}: holds no safetensors file; give a model folder or a safetensors file")
+    raise CheckpointError(f"{folder}: holds no safetensors or GGUF file; give a model folder or such a file")
 
 
 def _open_shards(index: Path) -> tuple[TensorFile, ...]:

@@ -59,7 +59,7 @@ class Codebook:
         self.unit = int(np.gcd.reduce(wide)) or 1
         self.low, self.high = int(wide[0]) // self.unit, int(wide[-1]) // self.unit
         self.reach = min(-self.low, self.high) or max(-self.low, self.high, 1)
-        self._table = None if len(wide) == self.high - self.low + 1 else self._half_step_table()
+        self.half_step_table = None if len(wide) == self.high - self.low + 1 else self._make_half_step_table()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -73,18 +73,18 @@ class Codebook:
         self, scaled: NDArray[np.float32], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Nearest codebook value of each element, both in units; `out` may be `scaled` itself."""
-        if self._table is None:
+        if self.half_step_table is None:
             rounded: NDArray[np.float32] = np.rint(scaled, out=out)
             return np.clip(rounded, self.low, self.high, out=rounded)
         # Midpoints between integers are multiples of 1/2, so the half step that an element lies in decides.
         steps = np.floor(np.clip(scaled, self.low, self.high) * 2).astype(np.intp)
-        return np.take(self._table, steps - 2 * self.low, out=out, mode="clip")
+        return np.take(self.half_step_table, steps - 2 * self.low, out=out, mode="clip")
 
     def round_codes(self, scaled: NDArray[np.float32]) -> NDArray[np.int8]:
         """Nearest codebook value (not in units) of each element, which is given in units."""
         return (self.round_units(scaled) * self.unit).astype(np.int8)
 
-    def _half_step_table(self) -> NDArray[np.float32]:
+    def _make_half_step_table(self) -> NDArray[np.float32]:
         units = (self.values / self.unit).astype(np.float32)
         steps = np.arange(2 * self.low, 2 * self.high + 1, dtype=np.float32) / 2
         midpoints = (units[1:] + units[:-1]) / 2

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.errors import CheckpointError, HaloTimingError, UsageError
+from halo_timing.quantize.calibration import LayerStatistics
 from halo_timing.quantize.tensor import QuantizedTensor
+
+#: What quantizers take beside the weight.
+Statistics: TypeAlias = LayerStatistics | NDArray[np.floating] | None
 
 _Quantizer = TypeVar("_Quantizer", bound="Quantizer")
 
@@ -48,25 +53,24 @@ class Quantizer(ABC):
         return self
 
     @abstractmethod
-    def fit(
-        self: _Quantizer, weight: NDArray[np.floating], importance: NDArray[np.floating] | None = None
-    ) -> _Quantizer:
+    def fit(self: _Quantizer, weight: NDArray[np.floating], statistics: Statistics = None) -> _Quantizer:
         """Learn scales (and levels) for `weight`.
 
         Parameters
         ----------
         weight
             Weight of a linear layer, shape ``(out, in)``.
-        importance
-            How much the squared error of a weight counts: per input, shape ``(in,)``, such as the mean square
-            of the input; or per weight, shape ``(out, in)``. None where all count alike.
+        statistics
+            What calibration tells of the layer. Or how much the squared error of a weight counts: per input,
+            shape ``(in,)``, such as the mean square of the input; or per weight, shape ``(out, in)``. None
+            where all count alike.
 
         Raises
         ------
         CheckpointError
             If the weight is not a matrix or holds NaN or infinities.
         UsageError
-            If a parameter or the importance is not usable.
+            If a parameter or the statistics are not usable.
         """
 
     @abstractmethod
@@ -79,11 +83,9 @@ class Quantizer(ABC):
             If :meth:`fit` has not been called.
         """
 
-    def fit_quantize(
-        self, weight: NDArray[np.floating], importance: NDArray[np.floating] | None = None
-    ) -> QuantizedTensor:
+    def fit_quantize(self, weight: NDArray[np.floating], statistics: Statistics = None) -> QuantizedTensor:
         """:meth:`fit`, then :meth:`quantize`."""
-        return self.fit(weight, importance).quantize()
+        return self.fit(weight, statistics).quantize()
 
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):
@@ -112,6 +114,60 @@ def check_weight(weight: NDArray[np.floating]) -> NDArray[np.float32]:
                 "repair the checkpoint, or leave this tensor out"
             )
     return result
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How much the squared error of each weight counts.
+
+    Parameters
+    ----------
+    inputs
+        Importance by input, shape ``(in,)``, or by weight, shape ``(out, in)``, the largest 1; None where all
+        count alike.
+    outputs
+        Importance by output, shape ``(out,)``, the largest 1; None where all count alike.
+    unit
+        What a squared error of importance 1 is worth: with statistics of inputs and gradients, weighted
+        errors times this predict what the error adds to the loss of a token (to second order, with inputs
+        and gradients taken as independent, and all errors too).
+    statistics
+        As given, checked.
+    """
+
+    inputs: NDArray[np.float32] | None
+    outputs: NDArray[np.float32] | None
+    unit: float
+    statistics: LayerStatistics
+
+    @classmethod
+    def of(cls, given: Statistics, shape: tuple[int, int]) -> Weighing:
+        """Check statistics, and see what they say.
+
+        Raises
+        ------
+        UsageError
+            If they do not belong to a weight of this shape, or are not usable.
+        """
+        if given is None or not isinstance(given, LayerStatistics):
+            return cls(check_importance(given, shape), None, 1.0, LayerStatistics())
+        statistics = given.check(shape)
+        inputs = statistics.mean_square
+        if inputs is None and statistics.hessian is not None:
+            inputs = statistics.hessian.diagonal()
+        outputs = statistics.gradient_square
+        # A layer that no token has reached, or that the loss does not depend on: all its weights count alike.
+        inputs = inputs if inputs is not None and inputs.max() > 0 else None
+        outputs = outputs if outputs is not None and outputs.max() > 0 else None
+        unit = 0.5
+        for part in (inputs, outputs):
+            unit *= 1.0 if part is None else float(part.max())
+        return cls(
+            None if inputs is None else (inputs / inputs.max()).astype(np.float32),
+            None if outputs is None else (outputs / outputs.max()).astype(np.float32),
+            unit,
+            statistics,
+        )
 
 
 def check_importance(

@@ -1,10 +1,10 @@
 """Quantizing a whole checkpoint, tensor by tensor.
 
-The result is a folder: the checkpoint again under the same names, shards and dtypes, with the weights
-replaced by what their codes stand for, so that it loads wherever the source did; ``native/model.safetensors``
-with the codes themselves; and ``quantization.json``, written last. Peak memory is one tensor's working set.
-Finished tensors wait in a subfolder, so that an interrupted run goes on where it stopped and ends with the
-same bytes.
+The result is a folder with the forms asked for (:mod:`halo_timing.quantize.outputs`) and
+``quantization.json``, written last. Peak memory is one tensor's working set. Finished tensors wait in a
+subfolder, so that an interrupted run goes on where it stopped and ends with the same bytes. With a
+calibration, levels are chosen for the whole model first (:mod:`halo_timing.quantize.plan`), and an
+interrupted run does that again.
 """
 
 from __future__ import annotations
@@ -12,34 +12,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from halo_timing.costmap.model import CostMap
-from halo_timing.errors import CheckpointError
-from halo_timing.files import canonical_json
+from halo_timing.errors import CheckpointError, UsageError
+from halo_timing.files import canonical_json, sha256_file
+from halo_timing.quantize.calibration import CalibrationFile
 from halo_timing.quantize.checkpoint import Checkpoint
-from halo_timing.quantize.estimator import check_tile, check_weight
+from halo_timing.quantize.estimator import check_tile
 from halo_timing.quantize.halo import HaloQuantizer, level_codebooks
-from halo_timing.quantize.native import SCHEMA_VERSION, NativeFile, join_parts, part_quality, write_part
+from halo_timing.quantize.layout import Weight, is_transposed, read_config
+from halo_timing.quantize.native import SCHEMA_VERSION, part_quality, write_part
+from halo_timing.quantize.outputs import DEFAULT_FORMATS, FORMATS, Outputs, check_int8_form
+from halo_timing.quantize.plan import Plan, plan_model
 from halo_timing.quantize.quality import Quality, measure_baselines
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
-from halo_timing.quantize.result_folder import (
-    NATIVE_NAME,
-    REPORT_NAME,
-    companions,
-    put_in_place,
-    working_folder,
-)
+from halo_timing.quantize.result_folder import put_in_place, working_folder
 from halo_timing.quantize.selection import reason_left_out
-from halo_timing.quantize.tensor_file import TensorEntry, TensorFile, encode_float32, write_tensor_file
-
-# Weights that are decoded at a time.
-_BAND = 1 << 20
+from halo_timing.quantize.tensor_file import TensorFile
 
 #: Called with a tensor's name, the weights done so far, and all weights to be quantized.
 Progress = Callable[[str, int, int], None]
@@ -55,6 +50,10 @@ class QuantizeOptions:
         Shell patterns of tensor names that overrule the rules of :mod:`halo_timing.quantize.selection`.
     baselines
         Measure plain rounding beside it.
+    sparse_share, plain, sweeps
+        See :class:`HaloQuantizer`.
+    formats
+        Forms of the result, some of :data:`halo_timing.quantize.outputs.FORMATS`.
     """
 
     tile: int | tuple[int, int] = 128
@@ -66,6 +65,10 @@ class QuantizeOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     baselines: bool = True
+    sparse_share: float | None = None
+    plain: bool = False
+    sweeps: int = 2
+    formats: tuple[str, ...] = DEFAULT_FORMATS
 
     def quantizer(self, cost_map: CostMap) -> HaloQuantizer:
         """Quantizer with these options."""
@@ -77,6 +80,9 @@ class QuantizeOptions:
             noise_budget=self.noise_budget,
             outlier_sigma=self.outlier_sigma,
             scale_search=self.scale_search,
+            sparse_share=self.sparse_share,
+            plain=self.plain,
+            sweeps=self.sweeps,
         )
 
 
@@ -86,13 +92,14 @@ def quantize_checkpoint(
     out: Path,
     options: QuantizeOptions | None = None,
     progress: Progress | None = None,
+    calibration: CalibrationFile | None = None,
 ) -> QuantizationReport:
     """Quantize a checkpoint into a folder.
 
     Parameters
     ----------
     source
-        Safetensors file, index of shards, or model folder.
+        Safetensors or GGUF file, index of shards, or model folder.
     cost_map
         Levels and codebooks.
     out
@@ -100,7 +107,9 @@ def quantize_checkpoint(
     options
         None: the defaults.
     progress
-        Told before each tensor, and at the end.
+        Told before each tensor, as files are written, and at the end.
+    calibration
+        Statistics of all tensors that are quantized; None: by the weights alone.
 
     Returns
     -------
@@ -110,101 +119,151 @@ def quantize_checkpoint(
     Raises
     ------
     CheckpointError
-        If the source is damaged, or holds NaN, infinities, or nothing to quantize.
+        If the source is damaged, or holds NaN, infinities, or nothing to quantize; or the calibration is of
+        another model.
     CostMapError
         If the cost map is for other operands than signed ones of at most 8 bits.
     UsageError
         If an option is not usable, or the folder cannot be written.
     """
     options = options or QuantizeOptions()
-    options.quantizer(cost_map).check_params()
+    quantizer = options.quantizer(cost_map)
+    quantizer.check_params()
+    formats = _check_formats(options.formats)
     checkpoint = Checkpoint.open(source)
-    description = _describe(checkpoint, cost_map, options)
     chosen, left_out = _select(checkpoint, options)
+    if "compressed-tensors" in formats:
+        check_int8_form(checkpoint, source, chosen)
+    if calibration:
+        _check_calibration(calibration, chosen)
+    description = _describe(checkpoint, cost_map, options, calibration)
     with working_folder(out, checkpoint.path.parent) as work:
+        meter = _Meter(checkpoint, chosen, formats, progress)
+        plan = _plan(chosen, quantizer, calibration, meter) if calibration else None
         parts: dict[str, TensorFile] = {}
-        done, total = 0, sum(_count(entry) for _, entry in chosen)
-        for index, (file, entry) in enumerate(chosen):
-            if progress:
-                progress(entry.name, done, total)
+        for index, weight in enumerate(chosen):
+            meter.at(weight.name)
+            recipe = _Recipe(
+                plan.quantizer(weight.name) if plan else quantizer,
+                options.baselines,
+                description["native"],
+                [description["key"], plan.key(weight.name) if plan else None],
+            )
             path = work / f"{index:06d}.safetensors"
-            parts[entry.name] = _quantize_tensor(file, entry, cost_map, options, description, path)
-            done += _count(entry)
-        if progress:
-            progress("writing", done, total)
-        join_parts(work / "native", list(parts.values()), description["native"])
-        finished = {NATIVE_NAME: work / "native"}
-        for file in checkpoint.files:
-            finished[file.path.name] = work / f"dense-{file.path.name}"
-            write_tensor_file(finished[file.path.name], file.header, _dense_data(file, parts))
-        for name, path in _beside_weights(checkpoint, source).items():
-            finished[name] = work / f"copy-{name}"
-            shutil.copyfile(path, finished[name])
-        report = QuantizationReport(
-            tensors=tuple(
-                TensorReport(entry.name, entry.dtype, entry.shape, part_quality(parts[entry.name]))
-                for _, entry in chosen
-            ),
-            left_out=left_out,
-            description=description["report"],
-            files=tuple(sorted(finished)),
+            parts[weight.name] = _quantize_tensor(weight, recipe, calibration, path)
+            meter.advance(weight.size)
+        meter.at("writing")
+        transposed = frozenset(weight.name for weight in chosen if weight.transposed)
+        outputs = Outputs(checkpoint, source, parts, transposed, work, meter.written)
+        outputs.write(formats, description["native"])
+        meter.end()
+        tensors = tuple(
+            TensorReport(
+                weight.name, weight.entry.dtype, weight.entry.shape, part_quality(parts[weight.name])
+            )
+            for weight in chosen
         )
-        put_in_place(out, finished, report)
+        report = QuantizationReport(
+            tensors=tensors,
+            left_out=left_out,
+            description={
+                **description["report"],
+                "folded_sqnr_db": _folded_sqnr_db(tensors, outputs.folded_noise),
+                "notes": list(outputs.notes),
+                "predicted_loss": plan.predicted_loss if plan else None,
+            },
+            files=tuple(sorted(outputs.finished)),
+        )
+        put_in_place(out, outputs.finished, report)
     return report
 
 
+class _Meter:
+    """Counts what is done in weights, written ones for a part: writing is that much faster."""
+
+    _WRITTEN_FOR_ONE = 8
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        chosen: Sequence[Weight],
+        formats: tuple[str, ...],
+        progress: Progress | None,
+    ) -> None:
+        whole = len({"fake", "compressed-tensors"} & set(formats))
+        self._to_write = whole * sum(math.prod(entry.shape) for _, entry in checkpoint.entries())
+        self._total = sum(weight.size for weight in chosen) + self._to_write // self._WRITTEN_FOR_ONE
+        self._progress = progress
+        self._done = self._written = 0
+        self._name = ""
+
+    def at(self, name: str) -> None:
+        """Say what is being worked on."""
+        self._name = name
+        self._tell(self._done + self._written // self._WRITTEN_FOR_ONE)
+
+    def advance(self, weights: int) -> None:
+        """So many weights are quantized."""
+        self._done += weights
+
+    def written(self, weights: int) -> None:
+        """So many weights are in their files."""
+        self._written += weights
+        self.at(self._name)
+
+    def end(self) -> None:
+        """All is done."""
+        self._tell(self._total)
+
+    def _tell(self, done: int) -> None:
+        if self._progress:
+            self._progress(self._name, done, self._total)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How a tensor is quantized; `key` is all that the result depends on but the weight itself."""
+
+    quantizer: HaloQuantizer
+    baselines: bool
+    native: Mapping[str, Any]
+    key: Any
+
+
 def _quantize_tensor(
-    file: TensorFile,
-    entry: TensorEntry,
-    cost_map: CostMap,
-    options: QuantizeOptions,
-    description: Mapping[str, Any],
-    path: Path,
+    weight: Weight, recipe: _Recipe, calibration: CalibrationFile | None, path: Path
 ) -> TensorFile:
     """Quantize one tensor into a part, or take the part that an interrupted run has left."""
-    digest = hashlib.blake2b(canonical_json([description, entry.name, entry.dtype]).encode())
-    for block in file.chunks(entry.name):
+    entry = weight.entry
+    about = [recipe.key, entry.name, entry.dtype, entry.shape, weight.transposed]
+    digest = hashlib.blake2b(canonical_json(about).encode())
+    for block in weight.file.chunks(entry.name):
         digest.update(block)
     key = digest.hexdigest()
     with suppress(CheckpointError):
         part = TensorFile.open(path)
         if part.metadata.get("key") == key:
             return part
-    try:
-        weight = check_weight(file.read_float32(entry.name))
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.path}: tensor {entry.name!r}: {error}") from error
-    quantized = options.quantizer(cost_map).fit_quantize(weight)
-    quality = {HALO: Quality.of(quantized, weight)}
-    if options.baselines:
-        quality |= measure_baselines(weight, check_tile(options.tile)[1])
+    values = weight.read()
+    statistics = calibration.layer(entry.name) if calibration else None
+    quantized = recipe.quantizer.fit_quantize(values, statistics)
+    quality = {HALO: Quality.of(quantized, values)}
+    if recipe.baselines:
+        quality |= measure_baselines(values, quantized.tile[1])
     sums = {method: value.to_json() for method, value in quality.items()}
-    facts = {"key": key, "quality": json.dumps(sums)}
-    write_part(path, entry.name, quantized, description["native"], facts)
+    write_part(path, entry.name, quantized, recipe.native, {"key": key, "quality": json.dumps(sums)})
     return TensorFile.open(path)
-
-
-def _dense_data(file: TensorFile, parts: Mapping[str, TensorFile]) -> Iterator[bytes]:
-    """Bytes of all tensors of a shard, quantized weights replaced by what their codes stand for."""
-    for entry in file.entries.values():
-        if entry.name in parts:
-            quantized = NativeFile.open(parts[entry.name].path).tensor(entry.name)
-            rows, columns = quantized.shape
-            band = max(1, _BAND // columns)
-            for start in range(0, rows, band):
-                yield encode_float32(quantized.dequantize(start, min(start + band, rows)), entry.dtype)
-        else:
-            yield from file.chunks(entry.name)
 
 
 def _select(
     checkpoint: Checkpoint, options: QuantizeOptions
-) -> tuple[list[tuple[TensorFile, TensorEntry]], tuple[LeftOut, ...]]:
+) -> tuple[tuple[Weight, ...], tuple[LeftOut, ...]]:
+    config = read_config(checkpoint.path.parent)
     chosen, left_out = [], []
     for file, entry in checkpoint.entries():
         reason = reason_left_out(entry, options.include, options.exclude)
         if reason is None:
-            chosen.append((file, entry))
+            chosen.append(Weight(file, entry, is_transposed(file, entry, config)))
         else:
             left_out.append(LeftOut(entry.name, entry.dtype, entry.shape, reason))
     if not chosen:
@@ -212,10 +271,37 @@ def _select(
             f"{checkpoint.path}: holds no weight matrix to quantize among {len(left_out)} tensors; "
             "name tensors with --include"
         )
-    return chosen, tuple(left_out)
+    return tuple(chosen), tuple(left_out)
 
 
-def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOptions) -> dict[str, Any]:
+def _check_calibration(calibration: CalibrationFile, chosen: Sequence[Weight]) -> None:
+    unknown = sorted({weight.name for weight in chosen} - set(calibration.names))
+    if unknown:
+        raise CheckpointError(
+            f"{calibration.file.path}: knows nothing of {len(unknown)} tensors, such as {unknown[0]!r}; "
+            "calibrate the model that is quantized, or leave them out with --exclude"
+        )
+
+
+def _plan(
+    chosen: Sequence[Weight], quantizer: HaloQuantizer, calibration: CalibrationFile, meter: _Meter
+) -> Plan:
+    by_name = {weight.name: weight for weight in chosen}
+    return plan_model(
+        list(by_name),
+        lambda name: by_name[name].read(),
+        quantizer,
+        calibration.layer,
+        lambda name, _done, _total: meter.at(f"choosing levels: {name}"),
+    )
+
+
+def _describe(
+    checkpoint: Checkpoint,
+    cost_map: CostMap,
+    options: QuantizeOptions,
+    calibration: CalibrationFile | None,
+) -> dict[str, Any]:
     """Describe what the result depends on apart from the weights, for the native file and the report."""
     books = level_codebooks(cost_map)
     levels = [
@@ -223,26 +309,26 @@ def _describe(checkpoint: Checkpoint, cost_map: CostMap, options: QuantizeOption
         for book, level in zip(books, cost_map.levels, strict=True)
     ]
     native = {"schema_version": SCHEMA_VERSION, "tile": list(check_tile(options.tile)), "levels": levels}
-    digest = hashlib.sha256()
-    for name, array in sorted(cost_map.to_arrays().items()):
-        digest.update(canonical_json([name, str(array.dtype), array.shape]).encode() + array.tobytes())
     report = {
-        "cost_map_sha256": digest.hexdigest(),
+        "calibration_sha256": sha256_file(calibration.file.path) if calibration else None,
+        "cost_map_sha256": cost_map.digest,
         "levels": levels,
         "options": asdict(options),
         "source": [file.path.name for file in checkpoint.files],
     }
-    return {"native": native, "report": json.loads(canonical_json(report))}
+    # The forms of the result change nothing in what is quantized; another version of the program may.
+    key = {**report, "options": asdict(replace(options, formats=())), "version": version("halo-timing")}
+    return {"native": native, "report": json.loads(canonical_json(report)), "key": key}
 
 
-def _beside_weights(checkpoint: Checkpoint, source: Path) -> dict[str, Path]:
-    """Files to copy: the index of the shards, and where a model folder was given, what loaders want of it."""
-    files = companions(source) if source.is_dir() else {}
-    if checkpoint.index:
-        files[checkpoint.index.name] = checkpoint.index
-    files.pop(REPORT_NAME, None)
-    return files
+def _check_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown or not formats:
+        raise UsageError(f"formats {list(formats)}: give some of {', '.join(FORMATS)}")
+    return formats
 
 
-def _count(entry: TensorEntry) -> int:
-    return math.prod(entry.shape)
+def _folded_sqnr_db(tensors: tuple[TensorReport, ...], noise: float) -> float | None:
+    """Signal over what folding the sparse part into int8 has added; None where nothing was."""
+    signal = sum(tensor.quality[HALO].signal for tensor in tensors)
+    return round(10 * math.log10(signal / noise), 4) if signal and noise else None

@@ -1,14 +1,16 @@
 """The native form of a quantized model: codes, levels, scales and the sparse part as they are.
 
 A safetensors file with six arrays for each quantized tensor, named ``<tensor>.codes``, ``.tile_levels``,
-``.scales``, ``.sparse_indices``, ``.sparse_values`` and ``.sparse_scales`` (see :class:`QuantizedTensor`).
-Its metadata ``halo_timing`` is a JSON text: schema version, tile, and for each level its codebook, clock and
-supply.
+``.scales``, ``.sparse_indices``, ``.sparse_values`` and ``.sparse_scales`` (see :class:`QuantizedTensor`),
+and a seventh, ``.tile_order``: the tiles in the order in which the array runs them, all of one level
+together. Its metadata ``halo_timing`` is a JSON text: schema version, tile, for each level its codebook,
+clock and supply, and the schedule.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +78,25 @@ def write_part(
 ) -> None:
     """Write one tensor as a native file of its own; `facts` go into its metadata."""
     arrays: dict[str, NDArray[Any]] = {f"{name}.{key}": getattr(quantized, key) for key in _ARRAYS}
+    arrays[f"{name}.tile_order"] = tile_order(quantized.tile_levels)
     metadata = {"halo_timing": canonical_json(description), **facts}
     write_bytes(path, save(arrays, metadata=metadata))
+
+
+def tile_order(tile_levels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Tiles as positions in the flattened grid, the fastest level first, row by row within a level."""
+    return np.argsort(tile_levels, axis=None, kind="stable").astype(np.uint32)
+
+
+def schedule(name: str, part: TensorFile, levels: int) -> dict[str, Any]:
+    """Say how many tiles of a layer run at each level, and how often the clock changes on the way.
+
+    Sparse weights come last, at the slowest level, whose codebook theirs is.
+    """
+    tiles = np.bincount(part.read(f"{name}.tile_levels").ravel(), minlength=levels).tolist()
+    sparse = math.prod(part.entries[f"{name}.sparse_values"].shape)
+    used = {level for level, count in enumerate(tiles) if count} | ({levels - 1} if sparse else set())
+    return {"tensor": name, "tiles": tiles, "sparse_weights": sparse, "switches": len(used) - 1}
 
 
 def part_quality(part: TensorFile) -> dict[str, Quality]:
@@ -85,16 +104,18 @@ def part_quality(part: TensorFile) -> dict[str, Quality]:
     return {name: Quality.from_json(sums) for name, sums in json.loads(part.metadata["quality"]).items()}
 
 
-def join_parts(path: Path, parts: list[TensorFile], description: Mapping[str, Any]) -> None:
-    """Write the native file from the files of single tensors, in constant memory.
+def join_parts(path: Path, parts: Mapping[str, TensorFile], description: Mapping[str, Any]) -> None:
+    """Write the native file from the files of single tensors, by their names, in constant memory.
 
     Arrays of wide elements come first, so that each array is aligned to its element.
     """
-    arrays = [(entry, part) for part in parts for entry in part.entries.values()]
+    levels = len(description["levels"])
+    plan = [schedule(name, part, levels) for name, part in parts.items()]
+    arrays = [(entry, part) for part in parts.values() for entry in part.entries.values()]
     arrays.sort(key=lambda item: (-DTYPE_BITS[item[0].dtype], item[0].name))
     header = make_header(
         ((entry.name, entry.dtype, entry.shape) for entry, _ in arrays),
-        {"halo_timing": canonical_json(description)},
+        {"halo_timing": canonical_json({**description, "schedule": plan})},
     )
 
     def data() -> Iterator[bytes]:

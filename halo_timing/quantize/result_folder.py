@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halo_timing.errors import CheckpointError, HaloTimingError, UsageError
+from halo_timing.files import PART_SUFFIX
 from halo_timing.quantize.report import QuantizationReport
 
 #: Name of the report within the folder; its presence says that the result is whole.
 REPORT_NAME = "quantization.json"
 #: Path of the native form within the folder; loaders that take every safetensors file do not see it there.
 NATIVE_NAME = "native/model.safetensors"
+#: Subfolder of the int8 form, a model folder of its own.
+INT8_FOLDER = "compressed-tensors"
 
 _WORK_NAME = ".unfinished"
 # Small files of a model folder that loaders want beside the weights.
@@ -46,6 +49,10 @@ def working_folder(out: Path, source: Path) -> Iterator[Path]:
         is_new = not out.exists()
         if not is_new:
             _check_usable(out, source)
+            # A folder with nothing but what an interrupted run has begun is as good as new.
+            is_new = [path.name for path in out.iterdir()] == [_WORK_NAME]
+            for begun in out.glob(f".{REPORT_NAME}.*{PART_SUFFIX}"):
+                begun.unlink()
         work.mkdir(parents=True, exist_ok=True)
         yield work
         shutil.rmtree(work)
@@ -81,6 +88,9 @@ def put_in_place(out: Path, finished: Mapping[str, Path], report: QuantizationRe
     (out / REPORT_NAME).unlink(missing_ok=True)
     for name in stale:
         (out / name).unlink(missing_ok=True)
+        if (folder := (out / name).parent) != out:
+            with suppress(OSError):  # not empty yet, or not ours alone
+                folder.rmdir()
     for name, path in finished.items():
         (out / name).parent.mkdir(exist_ok=True)
         path.replace(out / name)
@@ -105,4 +115,5 @@ def _files_of(report: Path) -> set[str]:
         files = QuantizationReport.load(report).files
     except CheckpointError:
         return set()
-    return {name for name in files if name == NATIVE_NAME or name == Path(name).name}
+    inside = ("", str(Path(NATIVE_NAME).parent), INT8_FOLDER)
+    return {name for name in files if name.rpartition("/")[0] in inside and Path(name).name not in ("", "..")}

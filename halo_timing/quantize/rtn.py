@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from halo_timing.errors import UsageError
 from halo_timing.quantize.codebook import Codebook
-from halo_timing.quantize.estimator import Quantizer, check_importance, check_weight
+from halo_timing.quantize.estimator import Quantizer, Statistics, Weighing, check_weight
 from halo_timing.quantize.precision import store_scales
 from halo_timing.quantize.scales import fit_scales, group_errors, group_weights, round_groups
 from halo_timing.quantize.tensor import QuantizedTensor
@@ -44,16 +44,14 @@ class RtnQuantizer(Quantizer):
         self.group = group
         self.scale_search = scale_search
 
-    def fit(
-        self, weight: NDArray[np.floating], importance: NDArray[np.floating] | None = None
-    ) -> RtnQuantizer:
+    def fit(self, weight: NDArray[np.floating], statistics: Statistics = None) -> RtnQuantizer:
         """See :meth:`Quantizer.fit`."""
         if not 2 <= self.bits <= 8:
             raise UsageError(f"bits {self.bits}: must lie between 2 and 8")
         if self.group is not None and self.group < 1:
             raise UsageError(f"group {self.group}: must be at least 1")
         checked = check_weight(weight)
-        weights = check_importance(importance, (checked.shape[0], checked.shape[1]))
+        weights = Weighing.of(statistics, (checked.shape[0], checked.shape[1])).inputs
         half = 1 << (self.bits - 1)
         self._book = Codebook(range(-half, half))
         self._shape = (checked.shape[0], checked.shape[1])

@@ -11,7 +11,7 @@ from halo_timing.quantize.tensor_file import FLOAT_DTYPES, TensorEntry
 #: Parts of a tensor's name (between dots) that say what it is. The first match counts.
 NAME_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("norm", re.compile(r"norm|(^|_)ln(_|\d|$)|layernorm")),
-    ("embedding", re.compile(r"embed|^wte$|^wpe$|^shared$|relative_attention_bias|rotary")),
+    ("embedding", re.compile(r"embed|embd|^wte$|^wpe$|^shared$|relative_attention_bias|rotary")),
     ("head", re.compile(r"(^|_)head$|^classifier$|^score$|^cls$|^pooler$|^qa_outputs$|^output_layer$")),
 )
 
@@ -37,6 +37,8 @@ def reason_left_out(
         return "excluded"
     if any(fnmatchcase(entry.name, pattern) for pattern in include):
         return None
+    if entry.name == "output.weight":  # GGUF's name of it; elsewhere, "output" is a part of any layer
+        return "head"
     parts = entry.name.lower().split(".")
     for reason, pattern in NAME_RULES:
         if any(pattern.search(part) for part in parts):

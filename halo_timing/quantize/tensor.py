@@ -71,7 +71,8 @@ class QuantizedTensor:
 
         log2 of the codebook's size for every weight of the tile (the place of a sparse weight stays in the
         dense part), the level of each tile, all scales, and for each sparse weight its 8-bit code and its
-        position within the tile; tiles hold a count of their sparse weights.
+        position. Positions are those within the tile, and each tile has a count of its sparse weights; or,
+        where that is shorter, those within an output's part of the tile, with a count in unary for each.
         """
         sizes = np.array([len(book) for book in self.codebooks])
         bits = float(np.sum(np.log2(sizes)[self.tile_levels] * self.tile_sizes))
@@ -79,9 +80,12 @@ class QuantizedTensor:
         if len(self.codebooks) > 1:
             bits += self.tile_levels.size * np.ceil(np.log2(len(self.codebooks)))
         if len(self.sparse_values):
-            position_bits = int(np.ceil(np.log2(self.tile[0] * self.tile[1])))
-            bits += len(self.sparse_values) * (8 + position_bits) + self.tile_levels.size * (
-                position_bits + 1
+            within_tile = int(np.ceil(np.log2(self.tile[0] * self.tile[1])))
+            within_row = int(np.ceil(np.log2(self.tile[1])))
+            count = len(self.sparse_values)
+            bits += 8 * count + min(
+                count * within_tile + self.tile_levels.size * (within_tile + 1),
+                count * (within_row + 1) + self.scales.size,
             )
             bits += self.sparse_scales.size * self.sparse_scales.itemsize * 8
         return float(bits / self.codes.size)

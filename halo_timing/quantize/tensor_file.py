@@ -78,6 +78,11 @@ class TensorFile:
     entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
 
+    @property
+    def name(self) -> str:
+        """Name of the file, and of the one that is written for it."""
+        return self.path.name
+
     @classmethod
     def open(cls, path: Path) -> TensorFile:
         """Read and check a header.
@@ -135,10 +140,14 @@ class TensorFile:
 
     def read_float32(self, name: str) -> NDArray[np.float32]:
         """Tensor of dtype F32, F16 or BF16, as float32."""
-        stored = self.read(name)
-        if self.entries[name].dtype == "BF16":
-            return (stored.astype(np.uint32) << 16).view(np.float32)
-        return stored.astype(np.float32, copy=False)
+        return decode_float32(self.read(name), self.entries[name].dtype)
+
+
+def decode_float32(stored: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    """Values of an array as it is stored in F32, F16 or BF16 (as uint16)."""
+    if dtype == "BF16":
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False)
 
 
 def encode_float32(values: NDArray[np.float32], dtype: str) -> bytes:

@@ -58,9 +58,9 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     result = load_result(out, references, metrics)
     metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
-    script = _asset("page.js")
+    script = asset("page.js")
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             result=result,
@@ -79,8 +79,8 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             commands=commands(result),
             records=records(result),
             definitions=DEFINITIONS,
-            style=_asset("page.css"),
-            dark=_asset("dark.css"),
+            style=asset("page.css"),
+            dark=asset("dark.css"),
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -88,9 +88,10 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Make the templates' environment, once."""
     # Names and paths come from users: everything is escaped, whatever a template's suffix.
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("halo_timing.report", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -98,11 +99,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["fixed"] = fixed
-    return environment
+    made.filters["fixed"] = fixed
+    return made
 
 
 @lru_cache(maxsize=8)
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Return a style sheet or script of ours, which needs no escaping."""
     return Markup((files("halo_timing.report") / _TEMPLATES / name).read_text(encoding="utf-8"))

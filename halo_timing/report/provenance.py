@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from halo_timing.costmap.model import CostMap
+from halo_timing.quantize.outputs import DEFAULT_FORMATS
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.report.result import MODEL_FOLDER, MacResult, Result
 from halo_timing.rtl import family
@@ -147,10 +148,19 @@ def _quantize(report: QuantizationReport) -> str:
     elif options.get("fast_share") is not None:
         words += ["--fast-share", options["fast_share"]]
     words += ["--outlier-sigma", options.get("outlier_sigma") or 0]
+    if options.get("sparse_share") is not None:
+        words += ["--sparse-share", options["sparse_share"]]
+    if report.description.get("calibration_sha256"):
+        words += ["--calibration", "CALIBRATION"]
+    if options.get("plain"):
+        words.append("--plain")
     if options.get("scale_search") is False:
         words.append("--no-scale-search")
     if options.get("baselines") is False:
         words.append("--no-baselines")
+    if "formats" in options and tuple(options["formats"]) != DEFAULT_FORMATS:
+        for name in options["formats"]:
+            words += ["--format", name]
     for name in ("include", "exclude"):
         for pattern in options.get(name, ()):
             words += [f"--{name}", pattern]

@@ -37,12 +37,13 @@ def choose_corners(pdk: Pdk, wanted: str) -> list[Corner]:
 
 
 def characterize_corners(
-    session: Session, corners: Sequence[Corner], mac: Mac, out: Path
+    session: Session, corners: Sequence[Corner], mac: Mac, out: Path, *, simulate_all: bool = True
 ) -> list[list[Record]]:
     """Map `mac` at the corner of `session`, and time that netlist there and at each of `corners`.
 
     The corner of the session is `out` itself, a result folder like any other. Each further corner is a whole
     result folder as well, in ``corners/NAME``, with the same netlist; ``corners.json`` lists them all.
+    Without `simulate_all` a simulation that the session asks for is of its own corner alone.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def characterize_corners(
     records = [[mapped, *make_tables(session, mac, mapped, out)]]
     entries = [IndexEntry(home.name, home.voltage_v, home.temperature_c, Path())]
     for corner in others:
-        there = replace(session, corner=corner)
+        there = replace(session, corner=corner, dynamic=session.dynamic if simulate_all else None)
         folder = Path(CORNERS_FOLDER) / corner.name
         netlist = there.execute(_same_netlist_step(there, mapped, out, corner), out / folder)
         label = f"{folder.as_posix()}/"

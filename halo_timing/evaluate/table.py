@@ -1,0 +1,85 @@
+"""The table of an evaluation, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADINGS = (
+    "method",
+    "bits",
+    "HALO's count",
+    "fast share",
+    "sparse",
+    "period ps",
+    "added NLL",
+    "perplexity",
+    "KL",
+    "SQNR dB",
+    "output error",
+)
+
+
+def markdown_table(result: Mapping[str, Any]) -> str:
+    """Describe an evaluation in Markdown: what was done, one row a method, and what the columns are.
+
+    Parameters
+    ----------
+    result
+        Content of ``evaluation.json``.
+    """
+    reference = result["reference"]
+    calibration = result["calibration"]
+    lines = [
+        f"# {result['model']}",
+        "",
+        f"{result['windows']} windows of {result['window']} tokens, each token predicted from those before "
+        f"it in its window; activations {result['activations']}"
+        f"{' (8 bits)' if result['activations'] != 'float' else ''}. "
+        f"The model as it came: NLL {reference['nll']:.4f}, perplexity {reference['perplexity']:.3f}. "
+        f"{result['weights']:,} weights in linear layers are quantized; embeddings and head are not.",
+        "",
+        "No calibration."
+        if calibration is None
+        else f"Calibration: {calibration['windows']} windows of {calibration['window']} tokens, "
+        f"{calibration['gradient_windows']} of them with gradients.",
+        "",
+        "| " + " | ".join(_HEADINGS) + " |",
+        "|---" + "|---:" * (len(_HEADINGS) - 1) + "|",
+    ]
+    lines += ["| " + " | ".join(_cells(row)) + " |" for row in result["methods"]]
+    lines += [
+        "",
+        "bits: codebook index, scales, levels and sparse part with its positions, per weight. HALO's count: "
+        "whole bits of the index alone. fast share: weights in tiles of the fastest level of their cost map. "
+        "period: mean clock period of a weight, sparse part included. output error: energy of the layers' "
+        "output error over that of their output, on the evaluated text, mean over layers.",
+        "",
+    ]
+    for name, cost_map in result["cost_maps"].items():
+        levels = ", ".join(
+            f"{level['values']} values at {level['period_ps']:.1f} ps" for level in cost_map["levels"]
+        )
+        lines.append(f"Cost map {name}: {levels}.")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    def number(name: str, digits: int) -> str:
+        value = row.get(name)
+        return "" if value is None else f"{value:.{digits}f}"
+
+    mapped = bool(row["cost_map"])
+    return [
+        f"`{row['name']}`",
+        number("effective_bits", 3),
+        number("index_bits", 2),
+        f"{row['level_shares'][0]:.1%}" if mapped else "",
+        f"{row['sparse_share']:.2%}" if mapped else "",
+        number("mean_period_ps", 1),
+        f"{row['added_nll']:+.4f}",
+        number("perplexity", 3),
+        number("kl", 4),
+        number("sqnr_db", 2),
+        number("output_error", 5),
+    ]
