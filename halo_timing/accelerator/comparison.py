@@ -106,6 +106,7 @@ class Comparison:
             "array": asdict(self.array),
             "memory": asdict(self.memory),
             "references": list(REFERENCES),
+            "order": [item.scheme.key for item in self.estimates[first]],
             "phases": {
                 workload.phase: {
                     "batch": workload.batch,

@@ -62,7 +62,7 @@ def accelerator_view(result: Result) -> AcceleratorView | None:
         array=f"{estimate['array']['rows']}x{estimate['array']['columns']}",
         best=estimate["best_mac"],
         bandwidth_gb_s=estimate["memory"]["bandwidth_gb_s"],
-        phases=tuple(_phase(result, phase) for phase in estimate["phases"]),
+        phases=tuple(_phase(result, phase) for phase in _TITLES if phase in estimate["phases"]),
         float_is_unknown=all("fp16" not in content["schemes"] for content in estimate["phases"].values()),
     )
 
@@ -74,8 +74,8 @@ def _phase(result: Result, phase: str) -> PhaseView:
     slowest = max(scheme["time_ms"] for scheme in schemes.values())
     dearest = max((scheme["energy_mj"]["total"] or 0.0 for scheme in schemes.values()), default=0.0)
     rows = []
-    # Baselines keep the order in which they are made, HALO's levels first: JSON files are sorted by name.
-    for key in sorted(schemes, key=lambda name: (name != "halo", name.endswith("_best"), name)):
+    # Objects of JSON files are sorted by name; the comparison says in which order its schemes are to be read.
+    for key in result.estimate["order"]:
         scheme = schemes[key]
         energy = scheme["energy_mj"]["total"]
         rows.append(
