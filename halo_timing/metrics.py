@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.tables import Tables
 
 
-def collect_metrics(out: Path, references: Sequence[Path], model: str | None) -> dict[str, Any]:
+def collect_metrics(
+    out: Path, references: Sequence[Path], model: str | None, *, estimate: bool = False
+) -> dict[str, Any]:
     """Figures of a run.
 
     Parameters
@@ -25,6 +28,8 @@ def collect_metrics(out: Path, references: Sequence[Path], model: str | None) ->
         Folders of the MACs to compare with, relative to `out`.
     model
         Folder of the quantized model, relative to `out`; None if there is none.
+    estimate
+        Whether ``estimate.json`` belongs to the run.
 
     Returns
     -------
@@ -61,6 +66,20 @@ def collect_metrics(out: Path, references: Sequence[Path], model: str | None) ->
         for method, quality in report.totals.items():
             key = method.lower().replace(" ", "_")
             metrics |= {f"quantize__{key}__{name}": value for name, value in quality.figures().items()}
+    if estimate:
+        metrics |= _estimate_metrics(json.loads((out / ESTIMATE_NAME).read_text()))
+    return metrics
+
+
+def _estimate_metrics(comparison: dict[str, Any]) -> dict[str, Any]:
+    """Time and energy of each scheme in each phase; None where an energy is unknown."""
+    metrics: dict[str, Any] = {}
+    for phase, content in comparison["phases"].items():
+        for key, scheme in content["schemes"].items():
+            metrics[f"estimate__{phase}__{key}__time_ms"] = scheme["time_ms"]
+            metrics[f"estimate__{phase}__{key}__energy_mj"] = scheme["energy_mj"]["total"]
+        for key, ratio in content["speedup"].items():
+            metrics[f"estimate__{phase}__speedup__{key}"] = ratio
     return metrics
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from halo_timing.cli.float_mac import float_
 from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.study import study
 from halo_timing.mac_model import MacConfig
@@ -128,4 +129,5 @@ def _roles(member: Mac) -> dict[str, str]:
     }
 
 
+mac.add_command(float_)
 mac.add_command(study)

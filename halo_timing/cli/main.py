@@ -24,8 +24,10 @@ _COMMANDS = {
     "diff": "halo_timing.cli.diff:diff",
     "calibrate": "halo_timing.cli.calibrate:calibrate",
     "quantize": "halo_timing.cli.quantize:quantize",
+    "estimate": "halo_timing.cli.estimate:estimate",
     "evaluate": "halo_timing.cli.evaluate:evaluate",
     "report": "halo_timing.cli.report:report",
+    "reproduce": "halo_timing.cli.reproduce:reproduce_",
     "run": "halo_timing.cli.run:run",
 }
 

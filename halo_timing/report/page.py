@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from halo_timing.report.accelerator import accelerator_view
 from halo_timing.report.frequency import frequency_chart
 from halo_timing.report.headline import headline
 from halo_timing.report.levels import NO_LEVEL, colours, level_rows
@@ -74,6 +75,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             netlists=netlist_views(result),
             transitions=transition_view(result, dynamic) if dynamic is not None else None,
             model=model_view(result, result.model) if result.model else None,
+            accelerator=accelerator_view(result),
             commands=commands(result),
             records=records(result),
             definitions=DEFINITIONS,

@@ -27,13 +27,15 @@ class Commands:
     references: tuple[str, ...]
     costmap: str
     quantize: str
+    estimate: str
     report: str
 
     @property
     def all(self) -> tuple[str, ...]:
         """Everything from RTL to this page."""
         quantize = (self.quantize,) if self.quantize else ()
-        return (self.characterize, *self.references, self.costmap, *quantize, self.report)
+        estimate = (self.estimate,) if self.estimate else ()
+        return (self.characterize, *self.references, self.costmap, *quantize, *estimate, self.report)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def commands(result: Result) -> Commands:
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
+        estimate=_line("estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}") if result.estimate else "",
         report=_line("report", _OUT),
     )
 

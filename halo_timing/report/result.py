@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError
 from halo_timing.quantize.report import QuantizationReport
@@ -65,6 +66,7 @@ class Result:
     references: tuple[MacResult, ...]
     model: QuantizationReport | None
     metrics: Mapping[str, Any]
+    estimate: Mapping[str, Any] | None = None
 
     @property
     def best(self) -> MacResult | None:
@@ -98,13 +100,23 @@ def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any
     """
     # The metrics say whether the run had a model: a folder may remain from one that had.
     has_model = any(key.startswith("quantize__") for key in metrics)
+    has_estimate = any(key.startswith("estimate__") for key in metrics)
     return Result(
         mac=_load_mac(out, Path()),
         cost_map=CostMap.load(out / "costmap.safetensors"),
         references=tuple(_load_mac(out, folder) for folder in references),
         model=QuantizationReport.load(out / MODEL_FOLDER / "quantization.json") if has_model else None,
         metrics=metrics,
+        estimate=_read_json(out / ESTIMATE_NAME) if has_estimate else None,
     )
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CostMapError(f"{path}: cannot be read ({error}); make it again") from error
+    return content
 
 
 def _load_mac(out: Path, folder: Path) -> MacResult:

@@ -28,8 +28,8 @@ class RunConfig(BaseModel):
     dynamic
         Simulate transitions of this MAC and of the fastest reference, besides bounding all.
     levels, period_from, margin, min_size
-        Levels of the cost map (how many, ``auto``, or which, as ``costmap --levels`` takes them), whether their
-        periods are the bounds or simulated ones, the share added to these, and the smallest codebook.
+        Levels of the cost map (how many, ``auto``, or which, as ``costmap --levels`` takes them), whether
+        their periods are the bounds or simulated ones, the share added to these, and the smallest codebook.
     tile, fast_share, outlier_sigma
         Quantizer's tile size, share of weights at the fastest level, and outlier limit.
     """

@@ -10,6 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from halo_timing.accelerator.comparison import ESTIMATE_NAME, Macs, compare
+from halo_timing.accelerator.tile_levels import QuantizedLevels
+from halo_timing.accelerator.workload import PHASES, Workload
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_characterization import DynamicOptions
@@ -80,6 +83,8 @@ def run(
     records.append(session.execute(_costmap_step(config, session, measured, out), out))
     if source is not None:
         records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
+        if references and _can_be_estimated(mac):
+            records.append(session.execute(_estimate_step(references, records, out), out))
     records.append(session.execute(_report_step(config, references, records, out), out))
     write_json(out / "manifest.json", _manifest(config, session, records))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
@@ -142,11 +147,30 @@ def _quantize_step(config: RunConfig, session: Session, source: Path, costmap: R
     return Step(MODEL_FOLDER, inputs, action, in_place=True)
 
 
+def _can_be_estimated(mac: Mac) -> bool:
+    """Whether the accelerator's baselines, which are of 8-bit weights, fit the MAC."""
+    return mac.parameters.get("WEIGHT_WIDTH", 8) == 8 and mac.interface.signed
+
+
+def _estimate_step(references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
+    folders = [out / REFERENCE_FOLDER / reference.folder_name for reference in references]
+
+    def action(working: Path) -> None:
+        model = QuantizedLevels.open(out / MODEL_FOLDER)
+        workloads = [Workload(model.shape, phase) for phase in PHASES]
+        comparison = compare(Macs.load(out, folders), model, workloads)
+        write_json(working / ESTIMATE_NAME, comparison.to_json())
+
+    return Step("estimate", {"records": {record.name: record.digest for record in records}}, action)
+
+
 def _report_step(config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
     folders = [Path(REFERENCE_FOLDER) / reference.folder_name for reference in references]
 
     def action(working: Path) -> None:
-        metrics = collect_metrics(out, folders, model=MODEL_FOLDER if config.model else None)
+        has_estimate = any(record.name == "estimate" for record in records)
+        model = MODEL_FOLDER if config.model else None
+        metrics = collect_metrics(out, folders, model, estimate=has_estimate)
         write_json(working / "metrics.json", metrics)
         write_text(working / "report.html", render_report(out, folders, metrics))
 

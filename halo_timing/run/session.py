@@ -21,6 +21,7 @@ from halo_timing.dynamic_characterization import DynamicOptions, characterize_dy
 from halo_timing.dynamic_tables import ENERGY_NAME, FILE_NAME, SETTLE_NAME
 from halo_timing.errors import ToolNotFoundError
 from halo_timing.files import sha256_file, write_json, write_text
+from halo_timing.float_characterization import FloatStimulus, characterize_float_mac
 from halo_timing.netlist import Netlist
 from halo_timing.pdk.registry import Corner, Pdk, load_pdk
 from halo_timing.resources import flows_dir
@@ -104,6 +105,30 @@ def characterize(session: Session, mac: Mac, folder: Path, *, label: str = "") -
 def make_netlist(session: Session, mac: Mac, folder: Path, *, label: str = "") -> Record:
     """Map one MAC into `folder` and prove the netlist."""
     return session.execute(_netlist_step(session, mac, folder, f"{label}netlist"), folder)
+
+
+def make_float_mac(session: Session, mac: Mac, folder: Path, *, label: str = "") -> Record:
+    """Map and measure a floating-point MAC into `folder`."""
+    target = mapping_target(session.pdk, session.corner)
+    conditions = timing_conditions(session.pdk, session.corner)
+    name = f"{label}float"
+
+    def action(working: Path) -> None:
+        netlist, summary = characterize_float_mac(
+            mac,
+            target,
+            conditions,
+            session.yosys,
+            session.sta,
+            provenance=session.provenance,
+            log_folder=folder / "logs",
+            progress=session.reporter.started(name, len(mac.recipes) + 1),
+        )
+        write_text(working / "netlist.v", netlist.to_verilog())
+        write_json(working / "synthesis.json", summary)
+
+    inputs = {**_netlist_step(session, mac, folder, name).inputs, "stimulus": asdict(FloatStimulus())}
+    return session.execute(Step(name, inputs, action), folder)
 
 
 def make_tables(

@@ -1,0 +1,218 @@
+"""Clocks, area and energy of a characterised MAC, as the accelerator's model needs them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halo_timing.accelerator.systolic import Pipeline
+from halo_timing.errors import CostMapError, UsageError
+from halo_timing.tables import Tables
+
+# Weights that share a scale, and how far the largest of them lies out in a normal distribution (its mean).
+_GROUP, _GROUP_MAXIMUM_SIGMA = 128, 2.86
+# nW x ps = 1e-21 J.
+_FJ_PER_NW_PS = 1e-6
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A clock and what a MAC costs at it.
+
+    Parameters
+    ----------
+    period_ps, vdd_v
+        Clock period and supply.
+    energy_fj
+        Mean energy of a MAC in a cycle, its leakage included; None where it was not characterised.
+    values
+        Number of weight values that may be used.
+    """
+
+    period_ps: float
+    vdd_v: float
+    energy_fj: float | None
+    values: int
+
+
+@dataclass(frozen=True)
+class MacUnit:
+    """A characterised integer MAC.
+
+    Parameters
+    ----------
+    name, pdk, corner
+        What was characterised.
+    area_um2
+        Area of its cells.
+    pipeline
+        Cycles that it takes.
+    values, period_ps, cycle_fj, leakage_nw
+        Weight values, shortest period, mean energy of a cycle without leakage, and leakage of each, shape
+        ``(n,)``; NaN where they are not known.
+    vdd_v
+        Supply at which it was characterised.
+    netlist_sha256
+        Digest of its netlist.
+    """
+
+    name: str
+    pdk: str
+    corner: str
+    area_um2: float
+    pipeline: Pipeline
+    values: NDArray[np.int16]
+    period_ps: NDArray[np.float32]
+    cycle_fj: NDArray[np.float32]
+    leakage_nw: NDArray[np.float32]
+    vdd_v: float
+    netlist_sha256: str
+
+    @classmethod
+    def load(cls, folder: Path) -> MacUnit:
+        """Read a result folder of ``halo-timing characterize``.
+
+        Raises
+        ------
+        CostMapError
+            If tables or synthesis.json are missing or damaged.
+        """
+        tables = Tables.load(folder)
+        synthesis = read_synthesis(folder)
+        leakage_nw = np.full(len(tables.values), np.nan, np.float32)
+        if tables.dynamic is not None:
+            leakage_nw[np.searchsorted(tables.values, tables.dynamic.values)] = tables.dynamic.leakage_nw
+        return cls(
+            name=str(tables.metadata["mac"]),
+            pdk=str(tables.metadata["pdk"]),
+            corner=str(tables.metadata["corner"]),
+            area_um2=float(synthesis["area_um2"]),
+            pipeline=Pipeline(hop=1, latency=int(synthesis["reference"]["latency"])),
+            values=tables.values,
+            period_ps=tables.period_ps,
+            cycle_fj=tables.energy_fj,
+            leakage_nw=leakage_nw,
+            vdd_v=float(tables.metadata["vdd_v"]),
+            netlist_sha256=str(tables.metadata["netlist_sha256"]),
+        )
+
+    def worst(self, codes: NDArray[np.floating] | None = None) -> OperatingPoint:
+        """Operating point that is right for every value, as a designer signs it off.
+
+        Parameters
+        ----------
+        codes
+            How often each of :attr:`values` occurs, for the mean energy; None: :func:`normal_codes` of all.
+        """
+        return self.at_period(self.values, float(self.period_ps.max()), self.vdd_v, codes)
+
+    def grid(self, bits: int) -> NDArray[np.int16]:
+        """Values of a symmetric grid of `bits` bits as they are stored without a shift."""
+        span = 1 << (bits - 1)
+        return self.values[(self.values >= -span) & (self.values < span)]
+
+    def at_period(
+        self,
+        codebook: NDArray[np.integer],
+        period_ps: float,
+        vdd_v: float,
+        codes: NDArray[np.floating] | None = None,
+    ) -> OperatingPoint:
+        """Operating point of a codebook at a given clock.
+
+        At another supply than that of the characterisation, what toggles cost goes with its square
+        (C V^2 / 2); leakage is taken as it is.
+        """
+        frequency = normal_codes(self.values, codebook) if codes is None else codes
+        used = frequency > 0
+        cycle_fj = (
+            self.cycle_fj[used] * (vdd_v / self.vdd_v) ** 2
+            + self.leakage_nw[used] * period_ps * _FJ_PER_NW_PS
+        )
+        energy = float(np.dot(cycle_fj, frequency[used]) / frequency[used].sum())
+        return OperatingPoint(period_ps, vdd_v, None if math.isnan(energy) else energy, len(codebook))
+
+    def fastest_shift(self, bits: int) -> tuple[int, float]:
+        """Shift that lets a grid of `bits` bits run fastest in this MAC, and the period it then has.
+
+        A grid of few bits may be stored anywhere in a wider register: shifting it left is free, as the scale
+        takes it up. In a MAC whose delay shows trailing zeros this alone is a faster class.
+        """
+        grid = self.grid(bits).astype(np.int64)
+        width = len(self.values).bit_length() - 1
+        periods = {
+            shift: float(self.period_ps[np.isin(self.values, grid << shift)].max())
+            for shift in range(max(width - bits, 0) + 1)
+        }
+        best = min(periods, key=lambda shift: (periods[shift], shift))
+        return best, periods[best]
+
+
+def read_synthesis(folder: Path) -> Mapping[str, Any]:
+    """Read ``synthesis.json`` of a result folder.
+
+    Raises
+    ------
+    CostMapError
+        If it is missing or damaged.
+    """
+    path = folder / "synthesis.json"
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CostMapError(
+            f"{path}: is not there or damaged; make it with `halo-timing characterize`"
+        ) from error
+    if not isinstance(content, dict) or not {"area_um2", "worst_period_ps"} <= content.keys():
+        raise CostMapError(f"{path}: lacks area_um2 or worst_period_ps; make the folder again")
+    return content
+
+
+def check_same_corner(units: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse to compare figures of different cells.
+
+    Parameters
+    ----------
+    units
+        Folder → PDK and corner.
+
+    Raises
+    ------
+    UsageError
+        If they differ.
+    """
+    first = next(iter(units))
+    for folder, place in units.items():
+        if place != units[first]:
+            raise UsageError(
+                f"{folder} was characterised on {' '.join(place)}, {first} on {' '.join(units[first])}: "
+                "only MACs of one PDK and corner can be compared"
+            )
+
+
+def normal_codes(values: NDArray[np.integer], codebook: NDArray[np.integer]) -> NDArray[np.float64]:
+    """How often each of `values` occurs when normally distributed weights are rounded to `codebook`.
+
+    The scale is that of absmax in groups of 128, whose largest member is at 2.86 sigma in the mean. It stands
+    in for the codes of a real model where only its shape is known.
+
+    Returns
+    -------
+    ndarray of float64, shape of `values`
+        Sums to 1; 0 outside the codebook.
+    """
+    book = np.sort(np.asarray(codebook, np.float64))
+    sigma = float(np.abs(book).max()) / _GROUP_MAXIMUM_SIGMA or 1.0
+    edges = (book[1:] + book[:-1]) / 2
+    below = np.array([0.5 * (1 + math.erf(edge / sigma / math.sqrt(2))) for edge in edges])
+    shares = np.diff(np.concatenate([[0.0], below, [1.0]]))
+    result = np.zeros(len(values))
+    result[np.searchsorted(values, np.sort(codebook))] = shares
+    return result

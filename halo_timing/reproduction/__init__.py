@@ -1,0 +1,1 @@
+"""Published results, figure by figure, beside what this flow measures."""

@@ -1,0 +1,66 @@
+"""The page's accelerator section: its numbers are those of the metrics, and what is unknown is called so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halo_timing.accelerator.comparison import ESTIMATE_NAME, Macs, compare
+from halo_timing.accelerator.shapes import published_shapes
+from halo_timing.accelerator.tile_levels import SharedLevels
+from halo_timing.accelerator.workload import PHASES, Workload
+from halo_timing.files import write_json
+from halo_timing.metrics import collect_metrics
+from halo_timing.report.page import render_report
+from tests.accelerator_macs import macs, trailing_zeros, unit
+from tests.report_folders import Folder, make
+from tests.test_report import Page
+
+
+@pytest.fixture()
+def folder(tmp_path: Path) -> Folder:
+    return make(tmp_path)
+
+
+def write_estimate(folder: Folder, energy: float, with_float: bool) -> dict[str, object]:
+    known = macs(unit("array", trailing_zeros(200, 300, 400), np.full(256, energy)))
+    chosen = Macs(known.unit, known.cost_map, known.best, known.float_unit if with_float else None)
+    shape = published_shapes()["smollm2-135m"]
+    workloads = [Workload(shape, phase) for phase in PHASES]
+    comparison = compare(chosen, SharedLevels((0.5, 0.5)), workloads)
+    write_json(folder.path / ESTIMATE_NAME, comparison.to_json())
+    model = "model" if folder.model else None
+    return collect_metrics(folder.path, folder.references, model, estimate=True)
+
+
+@pytest.mark.parametrize("with_float", [True, False])
+def test_numbers_are_those_of_the_metrics(folder: Folder, with_float: bool) -> None:
+    metrics = write_estimate(folder, 2.0, with_float)
+    page = Page(render_report(folder.path, folder.references, metrics))
+    shown = {
+        attributes["data-metric"]: attributes["value"]
+        for attributes, _ in page.all("data")
+        if attributes.get("data-metric", "").startswith("estimate__")
+    }
+    times = {key for key in metrics if key.startswith("estimate__") and key.endswith("__time_ms")}
+    assert times <= set(shown)
+    assert all(json.loads(value) == metrics[key] for key, value in shown.items())
+    assert {"self", "best", "w8a8", "w8a8_best"} <= {key.split("__")[2] for key in times}
+    text = " ".join(content for _, content in page.all("section", id="accelerator"))
+    assert ("not characterised here" in text) != with_float
+
+
+def test_unknown_energy_is_called_unknown(folder: Folder) -> None:
+    metrics = write_estimate(folder, float("nan"), with_float=True)
+    page = Page(render_report(folder.path, folder.references, metrics))
+    ((_, text),) = page.all("section", id="accelerator")
+    assert "unknown" in text
+    assert "nan" not in text.lower()
+
+
+def test_a_folder_without_an_estimate_has_no_section(folder: Folder) -> None:
+    metrics = collect_metrics(folder.path, folder.references, "model" if folder.model else None)
+    assert not Page(render_report(folder.path, folder.references, metrics)).all("section", id="accelerator")
