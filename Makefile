@@ -32,7 +32,7 @@ stream: setup
 	$(BIN)/python benchmarks/stream.py results
 
 test: setup-test lint
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q --cov --cov-report=term
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term
 
 proof: setup-test
 	$(BIN)/python -m benchmarks.icarus_proof

@@ -95,9 +95,9 @@ def _dynamic_metrics(tables: Tables, cost_map: CostMap) -> dict[str, Any]:
     moved_fj = float((table.switching_fj + table.internal_fj).mean())
     return {
         "timing__dynamic__worst": round(float(table.dynamic_ps.max()), 3),
-        "timing__dynamic__of_bound": round(float(table.dynamic_ps.max()) / bound_ps, 4),
+        "timing__dynamic__bound_share": round(float(table.dynamic_ps.max()) / bound_ps, 4),
         "energy__cycle__mean": round(mean_fj, 3),
-        "energy__fast__saving": round(1 - float(table.cycle_fj[fast].mean()) / mean_fj, 4),
+        "energy__fast__saved_share": round(1 - float(table.cycle_fj[fast].mean()) / mean_fj, 4),
         "energy__glitch__share": round(float(table.glitch_fj.mean()) / moved_fj, 4) if moved_fj else 0.0,
         "energy__leakage__mean_nw": round(float(table.leakage_nw.mean()), 3),
     }

@@ -163,13 +163,13 @@ def test_names_stay_text(tmp_path: Path) -> None:
     synthesis["recipe"] = synthesis["trials"][0]["recipe"] = NASTY
     (tmp_path / "synthesis.json").write_text(json.dumps(synthesis))
     page = Page(nasty.page())
-    assert len(page.all("script")) == 2
-    assert not page.all("img")
+    assert len(page.all("script")) == 3
+    assert all(attributes["class"] == "map" for attributes, _ in page.all("img"))
     assert not [name for _, attributes, _ in page.elements for name in attributes if name.startswith("on")]
     readable = " ".join(NASTY.split())
     assert page.all("h1")[0][1] == readable
     assert [label for _, label in page.all("td", _class="pin") if readable in label]
-    data = json.loads(page.all("script", type="application/json")[0][1])
+    data = json.loads(page.all("script", id="weights-data")[0][1])
     assert any(name.startswith(readable) for name in data["names"])
 
 
@@ -282,14 +282,14 @@ def test_other_widths_and_runs_without_parts(case: dict[str, Any], tmp_path: Pat
     assert ("No conventional MAC was characterised" in page.text()) == ("best_scale" in case)
     assert len(page.all("article", _class="card")) == 3
     assert len(page.all("section", id="model")) == (case.get("model") is not False)
-    values = json.loads(page.all("script", type="application/json")[0][1])["value"]
+    values = json.loads(page.all("script", id="weights-data")[0][1])["value"]
     assert values == Tables.load(tmp_path).values.tolist()
 
 
 def test_a_weight_at_which_nothing_switches(tmp_path: Path) -> None:
     folder = make(tmp_path, periods={0: 0.0}, width=4)
     page = Page(folder.page())
-    assert json.loads(page.all("script", type="application/json")[0][1])["from"][8] is None
+    assert json.loads(page.all("script", id="weights-data")[0][1])["from"][8] is None
     assert "nan" not in page.text().lower().split()
     fastest = next(row for _, row in page.all("summary") if row.startswith("fastest weight"))
     assert ": 0 " not in fastest

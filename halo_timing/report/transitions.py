@@ -99,8 +99,8 @@ def transition_view(result: Result, table: DynamicTables) -> TransitionView:
         map_gradient=", ".join(f"rgb{color} {round(100 * at)}%" for at, color in _STOPS),
         rows=_energy_rows(table, int(result.mac.tables.metadata["weight_width"])),
         glitch_share=result.figure("energy__glitch__share", 1, scale=100),
-        saving=result.figure("energy__fast__saving", 1, scale=100),
-        closeness=result.figure("timing__dynamic__of_bound", 1, scale=100),
+        saving=result.figure("energy__fast__saved_share", 1, scale=100),
+        closeness=result.figure("timing__dynamic__bound_share", 1, scale=100),
         stimulus=tuple(dict.fromkeys(table.metadata["stage_stimulus"])),
         delays=table.metadata["delays"],
         details={
