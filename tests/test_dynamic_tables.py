@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import halo_timing as ht
 from halo_timing.cli import main
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.delay_calculation import net_loads_ff, worst_slews_ps
 from halo_timing.dynamic.exhaustive import SETTLE_UNIT_PS, simulate_exhaustive
+from halo_timing.dynamic.stimulus import load_pairs
 from halo_timing.dynamic_tables import DynamicTables
 from halo_timing.energy import CellEnergies
 from halo_timing.errors import CostMapError, UsageError
@@ -147,6 +149,20 @@ def test_means_follow_the_pairs(nangate45: Pdk, tmp_path: Path, pairs: np.ndarra
     )
     expected = (np.load(path).astype(np.float64) * pairs).sum(axis=(1, 2)) / pairs.sum()
     assert result.energy_fj[:, :2].sum(axis=1) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_calibration_is_a_histogram_of_pairs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    joint = {f"input.{name}.joint": rng.integers(0, 9, (256, 256)).astype(np.uint64) for name in "ab"}
+    path = tmp_path / "calibration.safetensors"
+    save_file({**joint, "input.a.mean_square": np.ones(4, np.float32)}, path)
+    assert np.array_equal(load_pairs(path), sum(joint.values()).astype(np.float64))
+    save_file({"input.a.mean_square": np.ones(4, np.float32)}, path)
+    with pytest.raises(UsageError, match="no joint histogram"):
+        load_pairs(path)
+    path.write_bytes(b"x")
+    with pytest.raises(UsageError, match="not a calibration"):
+        load_pairs(path)
 
 
 def test_without_simulation_only_bounds_remain(folder: Path, tmp_path: Path) -> None:

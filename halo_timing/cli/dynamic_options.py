@@ -49,7 +49,7 @@ _OPTIONS = (
     click.option(
         "--activations",
         type=click.Path(path_type=Path),
-        help="Measured activations: .npz with an array pairs, how often each follows each.",
+        help="Measured activations: a calibration, or .npz with an array pairs, how often each follows each.",
     ),
     click.option(
         "--shift",

@@ -54,6 +54,12 @@ def _show(metrics: dict[str, Any], out: Path) -> None:
             f"Honestly    {metrics['ratio__best']:.2f}x the best conventional MAC "
             f"({metrics['reference__best']}) at its slowest weight"
         )
+    if "energy__cycle__mean" in metrics:
+        console.print(
+            f"Energy      {metrics['energy__cycle__mean']:.0f} fJ a cycle over all values, "
+            f"{metrics['energy__fast__saved_share']:.0%} less at the fast level; glitches are "
+            f"{metrics['energy__glitch__share']:.0%} of what moves"
+        )
     if "quantize__halo__sqnr_db" in metrics:
         console.print(
             f"Model       {metrics['quantize__halo__effective_bits']:.2f} bits a weight, "

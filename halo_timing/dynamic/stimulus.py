@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from halo_timing.errors import UsageError
 
@@ -17,6 +18,8 @@ Integers = NDArray[np.int64]
 GAUSSIAN_SIGMAS = 3
 #: Name of the array in an activation file.
 PAIRS_NAME = "pairs"
+# How the names of joint histograms end in a calibration file.
+_JOINT = ".joint"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,18 +159,25 @@ def _following(rows: NDArray[np.float64], now: Integers, threshold: NDArray[np.f
 
 
 def load_pairs(path: Path) -> NDArray[np.float64]:
-    """Read how often each activation follows each from an ``.npz`` file with one array ``pairs``.
+    """Read how often each activation follows each.
+
+    From an ``.npz`` file with one array ``pairs``, or from a calibration (``halo-timing calibrate``): the
+    joint histograms of all its inputs together.
 
     Raises
     ------
     UsageError
         If it is no such file, not square, or holds a negative count or none at all.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            pairs: NDArray[Any] = arrays[PAIRS_NAME]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: not an .npz file with an array {PAIRS_NAME!r} ({error})") from error
+    pairs: NDArray[Any]
+    if path.suffix == ".safetensors":
+        pairs = _joint_histograms(path)
+    else:
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                pairs = arrays[PAIRS_NAME]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: not an .npz file with an array {PAIRS_NAME!r} ({error})") from error
     if pairs.ndim != 2 or pairs.shape[0] != pairs.shape[1] or pairs.dtype.kind not in "uif":
         raise UsageError(
             f"{path}: {PAIRS_NAME!r} has shape {pairs.shape} of {pairs.dtype}; square counts are needed"
@@ -175,3 +185,16 @@ def load_pairs(path: Path) -> NDArray[np.float64]:
     if not np.isfinite(pairs).all() or (pairs < 0).any() or not pairs.any():
         raise UsageError(f"{path}: {PAIRS_NAME!r} must hold finite counts, none negative, not all 0")
     return pairs.astype(np.float64)
+
+
+def _joint_histograms(path: Path) -> NDArray[np.float64]:
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            names = [name for name in stream.keys() if name.endswith(_JOINT)]  # noqa: SIM118 (no mapping)
+            counts = [stream.get_tensor(name).astype(np.float64) for name in names]
+        total: NDArray[np.float64] = np.sum(counts, axis=0)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a calibration file ({error})") from error
+    if not names:
+        raise UsageError(f"{path}: holds no joint histogram; make it with `halo-timing calibrate`")
+    return total
