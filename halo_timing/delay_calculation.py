@@ -17,6 +17,7 @@ from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist
 from halo_timing.pdk.cells import Pin, TimingArc
 from halo_timing.pdk.line import Line, line_at_load
 from halo_timing.pdk.logic import BooleanFunction
+from halo_timing.pdk.table import Table
 
 RISE = 0
 FALL = 1
@@ -165,10 +166,7 @@ def delay_line(arc: TimingArc, edge: int, load_ff: float) -> Line:
     NetlistError
         If the arc has no table for this edge.
     """
-    table = (arc.cell_rise, arc.cell_fall)[edge]
-    if table is None:
-        raise NetlistError(f"the arc from {arc.related_pin} has no delay table for one of its edges")
-    return line_at_load(table, load_ff)
+    return _line((arc.cell_rise, arc.cell_fall)[edge], arc, "delay", load_ff)
 
 
 def slew_line(arc: TimingArc, edge: int, load_ff: float) -> Line:
@@ -179,9 +177,12 @@ def slew_line(arc: TimingArc, edge: int, load_ff: float) -> Line:
     NetlistError
         If the arc has no table for this edge.
     """
-    table = (arc.rise_transition, arc.fall_transition)[edge]
+    return _line((arc.rise_transition, arc.fall_transition)[edge], arc, "transition", load_ff)
+
+
+def _line(table: Table | None, arc: TimingArc, what: str, load_ff: float) -> Line:
     if table is None:
-        raise NetlistError(f"the arc from {arc.related_pin} has no transition table for one of its edges")
+        raise NetlistError(f"the arc from {arc.related_pin} has no {what} table for one of its edges")
     return line_at_load(table, load_ff)
 
 

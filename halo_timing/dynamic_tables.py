@@ -15,14 +15,13 @@ from safetensors.numpy import save
 
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.files import canonical_json, write_bytes
+from halo_timing.pdk.units import FJ_PER_NW_PS
 
 SCHEMA_VERSION = 1
 FILE_NAME = "dynamic.safetensors"
 SETTLE_NAME = "settle.npy"
 ENERGY_NAME = "energy.npy"
 
-# nW x ps = 1e-21 J.
-_FJ_PER_NW_PS = 1e-6
 
 Floats = NDArray[np.float32]
 
@@ -95,7 +94,7 @@ class DynamicTables:
 
     def leakage_fj(self, period_ps: float | Floats) -> Floats:
         """Leakage during a cycle of `period_ps`, shape ``(n,)``."""
-        return np.asarray(self.leakage_nw * period_ps * _FJ_PER_NW_PS, np.float32)
+        return np.asarray(self.leakage_nw * period_ps * FJ_PER_NW_PS, np.float32)
 
     def settle_ps(self) -> NDArray[np.uint16]:
         """Map the full table of periods in units of 0.1 ps, shape ``(n, before, after)``.

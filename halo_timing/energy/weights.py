@@ -15,9 +15,7 @@ from halo_timing.errors import UsageError
 from halo_timing.held_weight import HeldWeight, bit_words
 from halo_timing.netlist import Netlist, Words
 from halo_timing.pdk.table import Floats
-
-# nW x ps = 1e-21 J.
-_FJ_PER_NW_PS = 1e-6
+from halo_timing.pdk.units import FJ_PER_NW_PS
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ class WeightEnergies:
 
     def leakage_fj(self, period_ps: float | Floats) -> Floats:
         """Leakage in a cycle of `period_ps`, one period or one for each weight, shape ``(n,)``."""
-        return np.asarray(self.leakage_nw * period_ps * _FJ_PER_NW_PS)
+        return np.asarray(self.leakage_nw * period_ps * FJ_PER_NW_PS)
 
     def total_fj(self, period_ps: float | Floats) -> Floats:
         """All of a cycle of `period_ps`, shape ``(n,)``."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from halo_timing.pdk.liberty import Group
 
+# nW x ps = 1e-21 J.
+FJ_PER_NW_PS = 1e-6
+
 _POWER_OF_TEN = {"k": 3, "": 0, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15}
 
 
