@@ -52,18 +52,21 @@ def _show(metrics: dict[str, Any], out: Path) -> None:
     if "ratio__best" in metrics:
         console.print(
             f"Honestly    {metrics['ratio__best']:.2f}x the best conventional MAC "
-            f"({metrics['reference__best']}) at its slowest weight"
+            f"({metrics['reference__best']}) at its slowest weight",
+            soft_wrap=True,
         )
     if "energy__cycle__mean" in metrics:
         console.print(
             f"Energy      {metrics['energy__cycle__mean']:.0f} fJ a cycle over all values, "
             f"{metrics['energy__fast__saved_share']:.0%} less at the fast level; glitches are "
-            f"{metrics['energy__glitch__share']:.0%} of what moves"
+            f"{metrics['energy__glitch__share']:.0%} of what moves",
+            soft_wrap=True,
         )
     if "quantize__halo__sqnr_db" in metrics:
         console.print(
             f"Model       {metrics['quantize__halo__effective_bits']:.2f} bits a weight, "
             f"{metrics['quantize__halo__sqnr_db']:.1f} dB SQNR, "
-            f"{metrics['quantize__halo__level_shares'][0]:.0%} of the weights at the fast level"
+            f"{metrics['quantize__halo__level_shares'][0]:.0%} of the weights at the fast level",
+            soft_wrap=True,
         )
     console.print(f"Report      {out / 'report.html'}", markup=False, soft_wrap=True)
