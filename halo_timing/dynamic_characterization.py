@@ -160,6 +160,7 @@ def characterize_dynamics(
             **provenance,
             **options.as_json(),
             "semantics": result.semantics,
+            "settle_unit_ps": result.settle_unit_ps,
             "stimulus": result.stimulus,
             "stage_stimulus": list(result.stage_stimulus),
             "definition": "period = launch + last change at a capturing pin + setup, the largest seen",

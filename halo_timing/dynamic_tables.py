@@ -54,7 +54,7 @@ class DynamicTables:
         before, after; None where all pairs count alike.
     map_values, maps
         Periods of every transition of a few weights: the values, int16, shape ``(k,)``, and the periods in
-        units of 0.1 ps, uint16, shape ``(k, before, after)``; empty where no stage is exhaustive.
+        units of `settle_unit_ps`, uint16, shape ``(k, before, after)``; empty where no stage is exhaustive.
     folder
         Where the full tables lie, if they were kept.
     """
@@ -88,6 +88,11 @@ class DynamicTables:
         return float(self.metadata["bin_ps"])
 
     @property
+    def settle_unit_ps(self) -> float:
+        """Unit of the full table of periods, and of the maps."""
+        return float(self.metadata["settle_unit_ps"])
+
+    @property
     def cycle_fj(self) -> Floats:
         """Mean energy of a cycle without leakage: switching, internal and clock, shape ``(n,)``."""
         return np.asarray(self.switching_fj + self.internal_fj + self.clock_fj)
@@ -97,7 +102,7 @@ class DynamicTables:
         return np.asarray(self.leakage_nw * period_ps * FJ_PER_NW_PS, np.float32)
 
     def settle_ps(self) -> NDArray[np.uint16]:
-        """Map the full table of periods in units of 0.1 ps, shape ``(n, before, after)``.
+        """Map the full table of periods in units of `settle_unit_ps`, shape ``(n, before, after)``.
 
         Raises
         ------

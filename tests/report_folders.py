@@ -141,6 +141,7 @@ def write_dynamic(folder: Path, tables: Tables) -> None:
             **{key: tables.metadata.get(key) for key in SHARED},
             "delays": "nldm",
             "bin_ps": 5.0,
+            "settle_unit_ps": 0.1,
             "stage_stimulus": ["exhaustive: all", "sampled(n=1)"],
         },
         map_values=tables.values[:2],

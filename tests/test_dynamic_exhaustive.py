@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halo_timing.dynamic.exhaustive import SETTLE_UNIT_PS, simulate_exhaustive
+from halo_timing.dynamic.exhaustive import SETTLE_UNIT_PS, _settle_unit_ps, simulate_exhaustive
 from halo_timing.dynamic.result import DynamicResult
 from halo_timing.dynamic.walks import Walk, full_walk, simulate_walks
 from halo_timing.errors import UsageError
@@ -83,6 +83,14 @@ def test_nothing_moves_before_the_clock_reaches_an_output(bench: Bench) -> None:
     assert toggles.time_fs[launched].max() == max(max(source.launch_fs) for source in sources)
     shortest = min(int(gate.delay_fs[gate.delay_fs >= 0].min()) for gate in model.gates)
     assert toggles.time_fs[~launched].min() >= first + shortest
+
+
+@pytest.mark.parametrize(
+    ("longest_ps", "unit_ps"), [(10.0, 0.1), (6553.5, 0.1), (6554.0, 0.2), (20000.0, 0.4)]
+)
+def test_slow_libraries_get_a_coarser_unit(longest_ps: float, unit_ps: float) -> None:
+    assert _settle_unit_ps(longest_ps) == pytest.approx(unit_ps)
+    assert longest_ps / _settle_unit_ps(longest_ps) <= 65535
 
 
 def test_a_mac_of_which_nothing_is_exhaustive_is_refused(bench: Bench) -> None:

@@ -85,9 +85,9 @@ def simulate_exhaustive(
     bin_ps
         Width of the histogram's bins.
     settle_path
-        Where to write the period of every transition as ``.npy``: uint16 in units of
-        :data:`SETTLE_UNIT_PS`, rounded up, shape ``(n, activations, activations)`` = weight, before, after,
-        operand values ascending; 0 where nothing moves.
+        Where to write the period of every transition as ``.npy``: uint16 in units of the result's
+        `settle_unit_ps`, rounded up, shape ``(n, activations, activations)`` = weight, before, after, operand
+        values ascending; 0 where nothing moves.
     energy_path
         Where to write the energy of every transition in fJ as ``.npy``: float32, of the same shape.
     jobs
@@ -98,7 +98,7 @@ def simulate_exhaustive(
     Raises
     ------
     UsageError
-        If no stage can be simulated exhaustively, or the full table's unit cannot hold its times.
+        If no stage can be simulated exhaustively.
     """
     nets = nets or find_activation_nets(netlist, interface, held)
     stages = [stage for stage in find_stages(netlist, interface, held, nets) if stage.depth is not None]
@@ -113,10 +113,6 @@ def simulate_exhaustive(
         )
     groups = group_stages(netlist, delays, stages, launch_times(netlist, delays, arrivals_ps), energies)
     longest_ps = max(group.model.longest_fs for group in groups) / 1000
-    if settle_path and longest_ps > SETTLE_UNIT_PS * 65535:
-        raise UsageError(
-            f"{netlist.name}: paths of {longest_ps:.0f} ps do not fit the full table of settle times"
-        )
     chosen = list(range(len(held.values)) if indices is None else indices)
     patterns = 1 << nets.bits
     activations = operand_values(nets.bits, interface.signed)
@@ -136,6 +132,7 @@ def simulate_exhaustive(
         settle_path=settle_path,
         energy_path=energy_path,
         stage_stimulus=(stimulus,) * len(stages),
+        settle_unit_ps=_settle_unit_ps(longest_ps),
     )
     with ExitStack() as stack:
         shape = (len(chosen), patterns, patterns)
@@ -171,6 +168,14 @@ def group_stages(
         model = build_model(netlist, delays, endpoints, launch, energies)
         groups.append(Group(depth, model, members))
     return groups
+
+
+def _settle_unit_ps(longest_ps: float) -> float:
+    """Finest unit of periods in which the longest fits 16 bits."""
+    unit_ps = SETTLE_UNIT_PS
+    while longest_ps > unit_ps * 65535:
+        unit_ps *= 2
+    return unit_ps
 
 
 def _table(
@@ -272,7 +277,7 @@ def _run_weight(
             result.histogram[row, stage] = np.bincount(bins, minlength=result.histogram.shape[2])
             np.maximum(slowest, required, out=slowest)
     if settle_table is not None:
-        unit_fs = round(SETTLE_UNIT_PS * 1000)
+        unit_fs = round(result.settle_unit_ps * 1000)
         settle_table[row] = _by_value(-(-slowest // unit_fs), activations)
     if energy_table is not None:
         energy_table[row] = _by_value(energy, activations)

@@ -56,6 +56,8 @@ class DynamicResult:
         two before and after the edge, and contents of registers that feed themselves at the start; int64,
         shape ``(n, stages, cycles)``, -1 in exhaustive stages. `worst` then shows the first two activations,
         which are the ones that have come furthest.
+    settle_unit_ps
+        Unit of the full table of periods: 0.1, or doubled until the longest fits 16 bits.
     """
 
     values: NDArray[np.int32]
@@ -73,6 +75,7 @@ class DynamicResult:
     stage_stimulus: tuple[str, ...] = ()
     drawn_ps: NDArray[np.float64] | None = None
     worst_inputs: Mapping[str, NDArray[np.int64]] | None = None
+    settle_unit_ps: float = 0.1
 
     @property
     def dynamic_ps(self) -> NDArray[np.float64]:

@@ -20,7 +20,6 @@ from halo_timing.report.text import fixed, percent
 
 # From white over the colour of the fast level to black: darker is later, in both themes and in grey print.
 _STOPS = ((0.0, (255, 255, 255)), (0.45, (244, 170, 92)), (0.75, (190, 60, 30)), (1.0, (40, 8, 30)))
-_UNIT_PS = 0.1
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def transition_view(result: Result, table: DynamicTables) -> TransitionView:
     fastest = int(moving[np.argmin(table.stage_period_ps[moving, stage])]) if len(moving) else slowest
     cloud_x = linear_axis(float(table.dynamic_ps.min()), float(table.dynamic_ps.max()), 6)
     cloud_y = linear_axis(float(table.cycle_fj.min()), float(table.cycle_fj.max()))
-    scale_ps = float(table.maps.max(initial=1)) * _UNIT_PS
+    scale_ps = float(table.maps.max(initial=1)) * table.settle_unit_ps
     return TransitionView(
         stage=table.stages[stage],
         axis=axis,
@@ -155,7 +154,7 @@ def _cloud(result: Result, table: DynamicTables, across: Axis, up: Axis) -> tupl
 
 
 def _map(table: DynamicTables, index: int, scale_ps: float) -> TransitionMap:
-    periods = table.maps[index].astype(np.float64) * _UNIT_PS
+    periods = table.maps[index].astype(np.float64) * table.settle_unit_ps
     shades = np.rint(255 * periods / scale_ps).astype(np.uint8)
     # Rows of a picture go down, and `after` is to grow upwards.
     picture = Image.fromarray(np.ascontiguousarray(shades.T[::-1]))
