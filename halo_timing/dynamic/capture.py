@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from halo_timing.dynamic import capture_kernels
 from halo_timing.dynamic.model import Endpoint
 from halo_timing.dynamic.run import Waveforms
-from halo_timing.dynamic.slews import setup_segments
 
 
 def required_times(wave: Waveforms, end: Endpoint) -> NDArray[np.int32]:
@@ -20,7 +19,7 @@ def required_times(wave: Waveforms, end: Endpoint) -> NDArray[np.int32]:
         wave.starts,
         len(wave.before),
         wave.before,
-        *setup_segments(end.setup_ps),
+        *end.setup_segments,
         np.array(end.pin_fj, np.float32),
         np.array(end.state_fj, np.float32),
         required,

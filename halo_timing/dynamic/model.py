@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.dynamic.slews import NldmDelays, SlewSteps, constant_setup, largest
+from halo_timing.dynamic.slews import NldmDelays, SlewSteps, constant_setup, largest, setup_segments
 from halo_timing.dynamic.stages import Launch, endpoint_net
 from halo_timing.errors import NetlistError
 from halo_timing.netlist import CONSTANT_0, CONSTANT_1, Instance, Netlist
@@ -93,6 +93,11 @@ class Endpoint:
     setup_ps: tuple[Line, Line]
     pin_fj: tuple[float, float]
     state_fj: tuple[float, float]
+
+    @cached_property
+    def setup_segments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Setup times as the kernels take them: every weight asks for them again."""
+        return setup_segments(self.setup_ps)
 
 
 @dataclass(frozen=True)
