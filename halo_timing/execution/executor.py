@@ -142,7 +142,7 @@ class Campaigns:
             while waiting and (self._backend.slots is None or running < self._backend.slots):
                 self._backend.start(waiting.popleft())
                 running += 1
-            for ended in self._backend.wait():
+            for ended in self._backend.wait(progress):
                 running -= 1
                 key = ended.work.key
                 attempts[key] += 1
