@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from halo_timing.errors import CheckpointError, UsageError
 from halo_timing.evaluate.activations import quantized_inputs
 from halo_timing.evaluate.collect import CollectOptions, collect_calibration
 from halo_timing.evaluate.language_model import LanguageModel
-from halo_timing.evaluate.measure import mean_period_ps
+from halo_timing.evaluate.measure import mean_energy_fj, mean_period_ps
 from halo_timing.evaluate.methods import choose_methods, standard_methods
 from halo_timing.evaluate.protocol import measure, measure_reference
 from halo_timing.evaluate.sequential import quantize_sequentially
@@ -439,3 +440,15 @@ def test_methods_by_cost_map() -> None:
 def test_mean_period_by_hand() -> None:
     cost_map = array_cost_map((32, 16, 1), periods=(500, 520, 700))
     assert mean_period_ps((0.5, 0.25, 0.25), cost_map, 0.01) == pytest.approx(250 + 130 + 175 + 7)
+
+
+def test_mean_energy_by_hand() -> None:
+    levels = array_cost_map()
+    known = replace(levels, energy_fj=np.abs(levels.values).astype(np.float32))
+    counts = np.zeros(256, np.int64)
+    counts[[128 - 32, 128, 128 + 5]] = 3, 6, 2
+    # Two of the weights are kept apart: they are codes of their own and zeros in the dense part.
+    assert mean_energy_fj(counts, 9, known) == pytest.approx((3 * 32 + 2 * 5) / 9)
+    assert mean_energy_fj(counts, 9, levels) is None
+    narrow = array_cost_map(steps=(1,), width=3)
+    assert mean_energy_fj(counts, 9, replace(narrow, energy_fj=narrow.energy_fj * 0)) is None

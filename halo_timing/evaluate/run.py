@@ -31,7 +31,7 @@ from halo_timing.evaluate.table import markdown_table
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
 from halo_timing.quantize.calibration import CalibrationFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Windows whose inputs the layers' output errors are measured on.
 HELD_OUT_WINDOWS = 2
 
@@ -140,7 +140,7 @@ def run_evaluation(
             "kl": likelihood.mean_kl,
             "window_nll": list(likelihood.nll),
             "quantizing_s": round(elapsed, 2),
-            **summarise(layers, method),
+            **summarise(layers, method, evaluation.cost_maps),
         }
         write_json(path, row)
         _publish(common, key, reference, work, out, [method.name for method in methods])

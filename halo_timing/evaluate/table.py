@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _HEADINGS = (
@@ -30,6 +30,12 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """
     reference = result["reference"]
     calibration = result["calibration"]
+    mapped = [
+        name
+        for name in result["cost_maps"]
+        if any(name in row.get("energy_fj", {}) for row in result["methods"])
+    ]
+    headings = [*_HEADINGS, *(f"fJ on {name}" for name in mapped)]
     lines = [
         f"# {result['model']}",
         "",
@@ -44,16 +50,17 @@ def markdown_table(result: Mapping[str, Any]) -> str:
         else f"Calibration: {calibration['windows']} windows of {calibration['window']} tokens, "
         f"{calibration['gradient_windows']} of them with gradients.",
         "",
-        "| " + " | ".join(_HEADINGS) + " |",
-        "|---" + "|---:" * (len(_HEADINGS) - 1) + "|",
+        "| " + " | ".join(headings) + " |",
+        "|---" + "|---:" * (len(headings) - 1) + "|",
     ]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in result["methods"]]
+    lines += ["| " + " | ".join(_cells(row, mapped)) + " |" for row in result["methods"]]
     lines += [
         "",
         "bits: codebook index, scales, levels and sparse part with its positions, per weight. HALO's count: "
         "whole bits of the index alone. fast share: weights in tiles of the fastest level of their cost map. "
         "period: mean clock period of a weight, sparse part included. output error: energy of the layers' "
-        "output error over that of their output, on the evaluated text, mean over layers.",
+        "output error over that of their output, on the evaluated text, mean over layers. fJ: energy "
+        "of a weight for each activation that passes, sparse part included, at the nominal voltage.",
         "",
     ]
     for name, cost_map in result["cost_maps"].items():
@@ -64,12 +71,13 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any], energies: Sequence[str]) -> list[str]:
     def number(name: str, digits: int) -> str:
         value = row.get(name)
         return "" if value is None else f"{value:.{digits}f}"
 
     mapped = bool(row["cost_map"])
+    own = row.get("energy_fj", {})
     return [
         f"`{row['name']}`",
         number("effective_bits", 3),
@@ -82,4 +90,5 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         number("kl", 4),
         number("sqnr_db", 2),
         number("output_error", 5),
+        *(f"{own[name]:.0f}" if name in own else "" for name in energies),
     ]
