@@ -28,6 +28,7 @@ from weakref import WeakValueDictionary
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster
+from distributed.core import Status
 
 from halo_timing.errors import ToolError, UsageError
 from halo_timing.execution.backend import Ended, Note
@@ -200,7 +201,7 @@ def cluster_backend(
         else:
             place = f"{cluster} cluster"
             target = stack.enter_context(_started(str(cluster), jobs, scratch))
-            refill = partial(target.scale, jobs)
+            refill = partial(target.loop.add_callback, _refill, target, jobs)
         try:
             client = stack.enter_context(Client(target, timeout=_CONNECT_S, set_as_default=False))
         except (OSError, ValueError, TimeoutError) as error:
@@ -208,6 +209,17 @@ def cluster_backend(
         backend = DaskBackend(client, place, store, scratch, refill)
         stack.callback(backend.close)
         yield backend
+
+
+def _refill(cluster: Any, jobs: int) -> None:
+    """Start workers in place of those that are gone; to be called in the cluster's event loop.
+
+    A cluster starts a worker anew that dies at work, but keeps one for running that dies while it starts.
+    """
+    for name, worker in list(cluster.workers.items()):
+        if worker.status in (Status.closed, Status.failed):
+            del cluster.workers[name]
+    cluster.scale(jobs)
 
 
 def _leave_alone() -> None:
