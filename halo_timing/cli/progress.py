@@ -22,7 +22,8 @@ _WORDS = {
     "model": "quantize the model",
     "report": "write the report",
     "bounds": "map MACs and bound every weight, on the cluster",
-    "simulation": "simulate every weight, on the cluster",
+    "blocks": "simulate every weight, on the cluster",
+    "simulation": "join the weights, on the cluster",
 }
 
 

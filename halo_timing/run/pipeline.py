@@ -33,7 +33,7 @@ from halo_timing.run.session import (
     make_weights,
     open_session,
 )
-from halo_timing.run.steps import Record, Step, remove_leftovers
+from halo_timing.run.steps import Record, Step, only_run_in, remove_leftovers
 from halo_timing.tables import Tables
 
 MANIFEST_VERSION = 1
@@ -84,22 +84,21 @@ def run(
         dynamic=DynamicOptions() if config.dynamic else None,
     )
     source = model_path(config.model, reporter.note) if config.model else None
-    if out.is_dir():
+    with only_run_in(out):
         remove_leftovers(out)
-
-    if elsewhere is not None:
-        _characterize_elsewhere(elsewhere, session, mac, references, out)
-    measured = characterize(session, mac, out)
-    records = [*measured, *_characterize_references(session, references, out)]
-    records.append(session.execute(_costmap_step(config, session, measured, out), out))
-    if source is not None:
-        records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
-        if references and _can_be_estimated(mac):
-            records.append(session.execute(_estimate_step(references, records, out), out))
-    records.append(session.execute(_report_step(config, references, records, out), out))
-    write_json(out / "manifest.json", _manifest(config, session, records))
-    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return metrics
+        if elsewhere is not None:
+            _characterize_elsewhere(elsewhere, session, mac, references, out)
+        measured = characterize(session, mac, out)
+        records = [*measured, *_characterize_references(session, references, out)]
+        records.append(session.execute(_costmap_step(config, session, measured, out), out))
+        if source is not None:
+            records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
+            if references and _can_be_estimated(mac):
+                records.append(session.execute(_estimate_step(references, records, out), out))
+        records.append(session.execute(_report_step(config, references, records, out), out))
+        write_json(out / "manifest.json", _manifest(config, session, records))
+        metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+        return metrics
 
 
 def _characterize_elsewhere(
