@@ -79,7 +79,7 @@
         const [red, green, blue] = context.getImageData(x, y, 1, 1).data;
         const key = [red, green, blue].map((channel) => channel.toString(16).padStart(2, "0")).join("");
         const ps = ((shades.get(key) ?? 0) / 255) * data.map_ps;
-        find("#map-readout").textContent = `weight ${map.dataset.value}: ${fixed(x - signed, 0)} \u2192 `
+        find("#map-readout").textContent = `weight ${fixed(Number(map.dataset.value), 0)}: ${fixed(x - signed, 0)} \u2192 `
           + `${fixed(size - 1 - y - signed, 0)} about ${fixed(ps, 0)} ps`;
       });
     }

@@ -1,0 +1,204 @@
+"""The page in a real browser: no complaints, controls that change the charts, the metrics' numbers."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from halo_timing.tables import Tables
+from tests.browser import chromium
+from tests.report_folders import Folder, make
+
+# Pixels and medium; paper is A4 without its margins.
+SIZES = ((1280, ""), (400, ""), (703, "print"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return make(tmp_path_factory.mktemp("result"))
+
+
+@pytest.fixture(scope="module")
+def page_url(folder: Folder) -> str:
+    path = folder.path / "report.html"
+    path.write_text(folder.page(), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture()
+def page(browser: Chrome, page_url: str) -> Iterator[Chrome]:
+    """The page freshly loaded; what it did in the test must not have made it complain."""
+    show(browser, 1280)
+    browser.get(page_url)
+    yield browser
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+
+
+def show(browser: Chrome, width: int, *, theme: str = "light", media: str = "") -> None:
+    """Look at pages at a width, in a theme, on a medium."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+
+def one(page: Chrome, selector: str) -> WebElement:
+    return page.find_element(By.CSS_SELECTOR, selector)
+
+
+def every(page: Chrome, selector: str) -> list[WebElement]:
+    return page.find_elements(By.CSS_SELECTOR, selector)
+
+
+def evaluate(page: Chrome, expression: str, *arguments: object) -> Any:
+    return page.execute_script(f"return {expression}", *arguments)
+
+
+def point_at(page: Chrome, element: WebElement, across: float, down: float) -> None:
+    """Move the pointer over an element, to a share of its width and height."""
+    evaluate(page, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    box = evaluate(page, "arguments[0].getBoundingClientRect().toJSON()", element)
+    x, y = box["left"] + across * box["width"], box["top"] + down * box["height"]
+    page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+
+
+def number(text: str) -> float:
+    return float(re.sub(r"[^\d.−]", "", text).replace("−", "-"))
+
+
+def test_numbers_seen_are_those_of_the_metrics(page: Chrome, folder: Folder) -> None:
+    metrics = folder.metrics
+    shown = evaluate(
+        page,
+        "[...document.querySelectorAll('data')].map((d) => [d.dataset.metric, d.textContent, "
+        "Number(d.dataset.scale ?? (/share/.test(d.dataset.metric) ? 100 : 1))])",
+    )
+    assert len({key for key, _, _ in shown}) > 20
+    for key, text, scale in shown:
+        name, _, index = key.partition("[")
+        value = metrics[name][int(index[:-1])] if index else metrics[name]
+        if value is None:
+            assert text == "–"
+            continue
+        digits = len(text.partition(".")[2].rstrip("\u202f%"))
+        assert number(text) == pytest.approx(scale * value, abs=0.5001 * 10**-digits), key
+
+
+def test_nothing_reaches_over_the_side(page: Chrome) -> None:
+    for item in every(page, "details:not([open])"):
+        evaluate(page, "arguments[0].open = true", item)
+    for width, media in SIZES:
+        show(page, width, media=media)
+        assert evaluate(page, "document.scrollingElement.scrollWidth") <= width, (width, media)
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen(page: Chrome) -> None:
+    def luminance() -> float:
+        colour = evaluate(page, "getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3])) / 765
+
+    assert luminance() > 0.9
+    show(page, 1280, theme="dark")
+    assert luminance() < 0.2
+    button = one(page, "#theme")
+    button.send_keys(Keys.ENTER)
+    assert (button.text, luminance() > 0.9) == ("Theme: light", True)
+    show(page, 1280, theme="light")
+    button.send_keys(Keys.ENTER)
+    assert (button.text, luminance() < 0.2) == ("Theme: dark", True)
+    button.send_keys(Keys.ENTER)
+    assert button.text == "Theme: system"
+
+
+def test_keys_and_pointer_read_the_frequency_chart(page: Chrome, folder: Folder) -> None:
+    tables = Tables.load(folder.path)
+    plot, readout = one(page, "#weights-plot"), one(page, "#weights-readout")
+    plot.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.PAGE_UP)
+    assert plot.get_attribute("aria-valuenow") == "-111"
+    period_ps = float(tables.period_ps[tables.values == -111][0])
+    assert f"{1e3 / period_ps:.3f} GHz, {period_ps:.1f} ps" in readout.text
+    # The histogram below follows the weight that is read.
+    assert "Weight −111" in one(page, "#hist-readout").text
+
+
+def test_a_weight_chosen_draws_its_histogram(page: Chrome, folder: Folder) -> None:
+    table = Tables.load(folder.path).dynamic
+    assert table is not None
+    field, path = one(page, "#hist-weight"), one(page, "#hist-path")
+    drawn = {}
+    for value in (37, -64):
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(str(value))
+        drawn[value] = path.get_attribute("d") or ""
+        row = int((table.values == value).nonzero()[0][0])
+        counts = table.histogram[row, 1].copy()
+        counts[0] = 0
+        heights = [100 - float(y) for y in re.findall(r"V(-?[\d.]+)", drawn[value])[:-1]]
+        filled = counts.nonzero()[0]
+        assert heights == pytest.approx(
+            (100 * counts[filled[0] : filled[-1] + 1] / counts.max()).tolist(), abs=0.01
+        )
+    assert drawn[37] != drawn[-64]
+
+
+def test_a_level_can_be_hidden_everywhere(page: Chrome) -> None:
+    button = one(page, "button[data-level='1']")
+    marks = every(page, "path[data-level='1']")
+    others = every(page, "path[data-level='0']")
+    assert len(marks) > 3
+    button.send_keys(Keys.SPACE)
+    assert button.get_attribute("aria-pressed") == "false"
+    assert all("off" in (mark.get_attribute("class") or "").split() for mark in marks)
+    assert not any("off" in (mark.get_attribute("class") or "").split() for mark in others)
+    button.send_keys(Keys.SPACE)
+    assert not any("off" in (mark.get_attribute("class") or "").split() for mark in marks)
+
+
+def test_a_map_is_read_by_the_pointer(page: Chrome, folder: Folder) -> None:
+    table = Tables.load(folder.path).dynamic
+    assert table is not None
+    image = every(page, "img.map")[0]
+    size = table.maps.shape[1]
+    before, after = 3, 12
+    box = evaluate(
+        page,
+        "(({left, top, width, height}) => [left, top, width, height])(arguments[0].getBoundingClientRect())",
+        image,
+    )
+    x = box[0] + box[2] * (before + 0.5) / size
+    y = box[1] + box[3] * (size - 1 - after + 0.5) / size
+    page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    read = re.search(r"weight (−?\d+): (−?\d+) → (−?\d+) about (\d+) ps", one(page, "#map-readout").text)
+    assert read
+    value, first, second, period = (int(part.replace("−", "-")) for part in read.groups())
+    assert (value, first, second) == (int(table.map_values[0]), before - size // 2, after - size // 2)
+    exact = float(table.maps[0, before, after]) * table.settle_unit_ps
+    assert period == pytest.approx(exact, abs=0.5 + float(table.maps.max()) * table.settle_unit_ps / 255)
+
+
+def test_paper_has_the_short_lists_open_and_the_screen_has_not(page: Chrome) -> None:
+    closed = len(every(page, "details:not([open], .bulk)"))
+    assert closed
+    evaluate(page, "window.left = null")
+    evaluate(
+        page,
+        "addEventListener('beforeprint', () => "
+        "{ window.left = document.querySelectorAll('details:not([open], .bulk)').length; })",
+    )
+    paper = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert paper.startswith(b"%PDF")
+    assert evaluate(page, "window.left") == 0
+    assert len(every(page, "details:not([open], .bulk)")) == closed
