@@ -173,14 +173,7 @@ def test_a_map_is_read_by_the_pointer(page: Chrome, folder: Folder) -> None:
     image = every(page, "img.map")[0]
     size = table.maps.shape[1]
     before, after = 3, 12
-    box = evaluate(
-        page,
-        "(({left, top, width, height}) => [left, top, width, height])(arguments[0].getBoundingClientRect())",
-        image,
-    )
-    x = box[0] + box[2] * (before + 0.5) / size
-    y = box[1] + box[3] * (size - 1 - after + 0.5) / size
-    page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    point_at(page, image, (before + 0.5) / size, 1 - (after + 0.5) / size)
     read = re.search(r"weight (−?\d+): (−?\d+) → (−?\d+) about (\d+) ps", one(page, "#map-readout").text)
     assert read
     value, first, second, period = (int(part.replace("−", "-")) for part in read.groups())
