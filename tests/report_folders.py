@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from halo_timing.costmap.levels import build_cost_map
+from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_tables import DynamicTables
 from halo_timing.metrics import collect_metrics
+from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.report.page import render_report
@@ -26,10 +30,12 @@ class Folder:
     path: Path
     references: list[Path] = field(default_factory=list)
     model: bool = False
+    estimate: bool = False
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return collect_metrics(self.path, self.references, "model" if self.model else None)
+        model = "model" if self.model else None
+        return collect_metrics(self.path, self.references, model, estimate=self.estimate)
 
     def page(self) -> str:
         return render_report(self.path, self.references, self.metrics)
@@ -185,6 +191,20 @@ def write_model(folder: Path, levels: int, name: str = "layer.0.weight", tensors
     ).save(folder / "quantization.json")
 
 
+def quantize_layers(folder: Folder, shapes: Sequence[tuple[int, int]], tile: int = 16) -> None:
+    """Put a model in the place of what :func:`write_model` makes up: layers of drawn weights, quantized."""
+    rng = np.random.default_rng(1)
+    checkpoint = folder.path.parent / f"{folder.path.name}.safetensors"
+    layers = {
+        f"block.{i}.weight": rng.standard_t(4, shape).astype(np.float32) for i, shape in enumerate(shapes)
+    }
+    save_file(layers, checkpoint)
+    shutil.rmtree(folder.path / "model", ignore_errors=True)
+    cost_map = CostMap.load(folder.path / "costmap.safetensors")
+    quantize_checkpoint(checkpoint, cost_map, folder.path / "model", QuantizeOptions(tile=tile))
+    folder.model = True
+
+
 def make(
     path: Path,
     *,
@@ -210,4 +230,12 @@ def make(
             folder.references.append(relative)
     if model:
         write_model(path / "model", len(cost_map.levels), name)
+    return folder
+
+
+def make_whole(path: Path) -> Folder:
+    """Make a result folder with every part that a page can show."""
+    folder = make(path)
+    # Edge tiles are smaller, and one map is higher than wide. Layer 10 comes after layer 9.
+    quantize_layers(folder, ((72, 40), (16, 48), *((32, 32),) * 8, (40, 90)))
     return folder

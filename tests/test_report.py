@@ -25,7 +25,7 @@ from halo_timing.report.axis import linear_axis
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
 from halo_timing.tables import Tables
-from tests.report_folders import Folder, make, trailing_zeros, write_model
+from tests.report_folders import Folder, make, make_whole, trailing_zeros, write_model
 
 NASTY = "</script><script>alert(1)</script>\" onmouseover='x' <img src=http://e.example/x> {{ 7*7 }} & ü"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -138,7 +138,9 @@ def test_nothing_is_loaded_from_elsewhere(text: str, page: Page) -> None:
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_links_and_script_find_their_targets(text: str, page: Page) -> None:
+def test_links_and_script_find_their_targets(tmp_path: Path) -> None:
+    text = make_whole(tmp_path / "result").page()
+    page = Page(text)
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)

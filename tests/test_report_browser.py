@@ -7,14 +7,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
+from halo_timing.quantize.native import NativeFile
+from halo_timing.quantize.result_folder import NATIVE_NAME
 from halo_timing.tables import Tables
 from tests.browser import chromium
-from tests.report_folders import Folder, make
+from tests.report_folders import Folder, make_whole
 
 # Pixels and medium; paper is A4 without its margins.
 SIZES = ((1280, ""), (400, ""), (703, "print"))
@@ -22,7 +26,7 @@ SIZES = ((1280, ""), (400, ""), (703, "print"))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    return make(tmp_path_factory.mktemp("result"))
+    return make_whole(tmp_path_factory.mktemp("runs") / "result")
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +184,60 @@ def test_a_map_is_read_by_the_pointer(page: Chrome, folder: Folder) -> None:
     assert (value, first, second) == (int(table.map_values[0]), before - size // 2, after - size // 2)
     exact = float(table.maps[0, before, after]) * table.settle_unit_ps
     assert period == pytest.approx(exact, abs=0.5 + float(table.maps.max()) * table.settle_unit_ps / 255)
+
+
+def drawn_tiles(page: Chrome, selector: str) -> set[tuple[int, int]]:
+    """Row and column of each tile that paths draw."""
+    paths = " ".join(path.get_attribute("d") or "" for path in every(page, selector))
+    return {(int(row), int(column)) for column, row in re.findall(r"M(\d+) (\d+)h1v1h-1z", paths)}
+
+
+def test_the_tiles_of_any_layer_are_those_of_the_model(page: Chrome, folder: Folder) -> None:
+    native = NativeFile.open(folder.path / "model" / NATIVE_NAME)
+    choice = Select(one(page, "#tile-layer"))
+    assert [option.text for option in choice.options] == [f"block.{index}.weight" for index in range(11)]
+    levels_seen = set()
+    for name in ("block.0.weight", "block.1.weight", "block.10.weight"):
+        choice.select_by_visible_text(name)
+        tensor = native.tensor(name)
+        for level in range(3):
+            drawn = drawn_tiles(page, f"#tile-plot path[data-level='{level}']")
+            assert drawn == set(map(tuple, np.argwhere(tensor.tile_levels == level).tolist())), (name, level)
+            levels_seen |= {level} if drawn else set()
+        facts = one(page, "#tile-facts").text
+        assert f"{len(tensor.sparse_values)} weights kept apart" in facts
+        box = one(page, "#tile-plot").size
+        rows, columns = tensor.tile_levels.shape
+        assert box["width"] / box["height"] == pytest.approx(columns / rows, rel=0.02)
+    assert len(levels_seen) > 1
+
+
+def test_a_tile_is_read_by_pointer_and_keys(page: Chrome, folder: Folder) -> None:
+    tensor = NativeFile.open(folder.path / "model" / NATIVE_NAME).tensor("block.10.weight")
+    Select(one(page, "#tile-layer")).select_by_visible_text("block.10.weight")
+    plot, readout = one(page, "#tile-plot"), one(page, "#tile-readout")
+    point_at(page, plot, 1.5 / 6, 1.5 / 3)
+    assert readout.text.startswith(f"Outputs 16 to 31, inputs 16 to 31: level {tensor.tile_levels[1, 1]}, ")
+    plot.send_keys(Keys.END, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    rows, columns = np.divmod(tensor.sparse_indices.astype(int), 90)
+    apart = int(np.count_nonzero((rows >= 32) & (columns >= 80)))
+    assert readout.text == (
+        f"Outputs 32 to 39, inputs 80 to 89: level {tensor.tile_levels[2, 5]}, "
+        f"{apart} of 80 weights kept apart ({100 * apart / 80:.2f} %)"
+    )
+
+
+def test_tiles_can_be_coloured_by_what_is_kept_apart(page: Chrome, folder: Folder) -> None:
+    Select(one(page, "#tile-colour")).select_by_value("apart")
+    assert not drawn_tiles(page, "#tile-plot path[data-level]")
+    tensor = NativeFile.open(folder.path / "model" / NATIVE_NAME).tensor("block.0.weight")
+    assert drawn_tiles(page, "#tile-plot path.apart") == set(np.ndindex(tensor.tile_levels.shape))
+    rows, columns = np.divmod(tensor.sparse_indices.astype(int), 40)
+    counts = np.zeros(tensor.tile_levels.shape)
+    np.add.at(counts, (rows // 16, columns // 16), 1)
+    shares = counts / tensor.tile_sizes
+    darkest = drawn_tiles(page, "#tile-plot path.apart:nth-last-of-type(1)")
+    assert np.unravel_index(int(shares.argmax()), shares.shape) in darkest
 
 
 def test_paper_has_the_short_lists_open_and_the_screen_has_not(page: Chrome) -> None:

@@ -100,6 +100,7 @@ class Comparison:
             "pdk": self.macs.unit.pdk,
             "corner": self.macs.unit.corner,
             "mac": self.macs.unit.name,
+            "cost_map_sha256": self.macs.cost_map.digest,
             "best_mac": self.macs.best.name,
             "model": first.shape.name,
             "weights": first.shape.weights,

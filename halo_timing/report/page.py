@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,12 @@ from halo_timing.report.provenance import DEFINITIONS, commands, records
 from halo_timing.report.result import load_result
 from halo_timing.report.shape import shape_chart
 from halo_timing.report.text import fixed
+from halo_timing.report.tiles import tile_view
 from halo_timing.report.transitions import transition_view
 
 _TEMPLATES = "templates"
+# One block of code: what the first defines, the others use.
+_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js")
 
 
 def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> str:
@@ -58,7 +61,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     result = load_result(out, references, metrics)
     metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
-    script = asset("page.js")
+    script = Markup('"use strict";\n{\n%s}\n') % Markup("\n").join(map(asset, _SCRIPTS))
     return (
         environment()
         .get_template("page.html.j2")
@@ -75,6 +78,9 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             netlists=netlist_views(result),
             transitions=transition_view(result, dynamic) if dynamic is not None else None,
             model=model_view(result, result.model) if result.model else None,
+            tiles=tile_view(result.tiles, result.model, len(result.cost_map.levels))
+            if result.tiles and result.model
+            else None,
             accelerator=accelerator_view(result),
             commands=commands(result),
             records=records(result),
@@ -87,7 +93,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     )
 
 
-@lru_cache(maxsize=1)
+@cache
 def environment() -> Environment:
     """Make the templates' environment, once."""
     # Names and paths come from users: everything is escaped, whatever a template's suffix.
@@ -103,7 +109,7 @@ def environment() -> Environment:
     return made
 
 
-@lru_cache(maxsize=8)
+@cache
 def asset(name: str) -> Markup:
     """Return a style sheet or script of ours, which needs no escaping."""
     return Markup((files("halo_timing.report") / _TEMPLATES / name).read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.outputs import DEFAULT_FORMATS
 from halo_timing.quantize.report import QuantizationReport
@@ -89,7 +90,7 @@ def commands(result: Result) -> Commands:
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
-        estimate=_line("estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}") if result.estimate else "",
+        estimate=_estimate() if result.estimate else "",
         report=_line("report", _OUT),
     )
 
@@ -165,6 +166,12 @@ def _quantize(report: QuantizationReport) -> str:
         for pattern in options.get(name, ()):
             words += [f"--{name}", pattern]
     return _line(*words)
+
+
+def _estimate() -> str:
+    return _line(
+        "estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}", "--out", f"{_OUT}/{ESTIMATE_NAME}"
+    )
 
 
 def _line(*words: object) -> str:

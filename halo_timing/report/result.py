@@ -12,6 +12,7 @@ from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError
 from halo_timing.quantize.report import QuantizationReport
+from halo_timing.report.layer_tiles import ModelTiles, load_tiles
 from halo_timing.report.text import fixed
 from halo_timing.tables import Tables
 
@@ -67,6 +68,7 @@ class Result:
     model: QuantizationReport | None
     metrics: Mapping[str, Any]
     estimate: Mapping[str, Any] | None = None
+    tiles: ModelTiles | None = None
 
     @property
     def best(self) -> MacResult | None:
@@ -107,15 +109,25 @@ def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any
         references=tuple(_load_mac(out, folder) for folder in references),
         model=QuantizationReport.load(out / MODEL_FOLDER / "quantization.json") if has_model else None,
         metrics=metrics,
-        estimate=_read_json(out / ESTIMATE_NAME) if has_estimate else None,
+        estimate=read_json(out / ESTIMATE_NAME) if has_estimate else None,
+        tiles=load_tiles(out / MODEL_FOLDER) if has_model else None,
     )
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> Mapping[str, Any]:
+    """Read an object of a result folder.
+
+    Raises
+    ------
+    CostMapError
+        If it is missing or damaged.
+    """
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text())
+        content: Any = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CostMapError(f"{path}: cannot be read ({error}); make it again") from error
+    if not isinstance(content, dict):
+        raise CostMapError(f"{path}: is no object of JSON; make it again")
     return content
 
 
