@@ -11,12 +11,19 @@ import numpy as np
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
+from halo_timing.errors import UsageError
+from halo_timing.evaluate.run import SCHEMA_VERSION as EVALUATION_VERSION
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.tables import Tables
 
 
 def collect_metrics(
-    out: Path, references: Sequence[Path], model: str | None, *, estimate: bool = False
+    out: Path,
+    references: Sequence[Path],
+    model: str | None,
+    *,
+    estimate: bool = False,
+    evaluation: Path | None = None,
 ) -> dict[str, Any]:
     """Figures of a run.
 
@@ -30,6 +37,8 @@ def collect_metrics(
         Folder of the quantized model, relative to `out`; None if there is none.
     estimate
         Whether ``estimate.json`` belongs to the run.
+    evaluation
+        ``evaluation.json`` of a model's loss; None if there is none.
 
     Returns
     -------
@@ -68,6 +77,8 @@ def collect_metrics(
             metrics |= {f"quantize__{key}__{name}": value for name, value in quality.figures().items()}
     if estimate:
         metrics |= _estimate_metrics(json.loads((out / ESTIMATE_NAME).read_text()))
+    if evaluation is not None:
+        metrics |= _evaluation_metrics(evaluation)
     return metrics
 
 
@@ -81,6 +92,25 @@ def _estimate_metrics(comparison: dict[str, Any]) -> dict[str, Any]:
         for key, ratio in content["speedup"].items():
             metrics[f"estimate__{phase}__speedup__{key}"] = ratio
     return metrics
+
+
+def _evaluation_metrics(path: Path) -> dict[str, Any]:
+    """Loss, bits and speed of each method that was evaluated; the last two where they apply."""
+    names = ("added_nll", "perplexity", "kl", "effective_bits", "mean_period_ps")
+    try:
+        content = json.loads(path.read_bytes())
+        if content["schema_version"] != EVALUATION_VERSION:
+            raise UsageError(
+                f"{path}: schema version {content['schema_version']}, this program reads {EVALUATION_VERSION}"
+            )
+        return {
+            f"evaluate__{row['name']}__{name}": round(float(row[name]), 6)
+            for row in content["methods"]
+            for name in names
+            if row.get(name) is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: is no evaluation.json of `halo-timing evaluate` ({error})") from error
 
 
 def _dynamic_metrics(tables: Tables, cost_map: CostMap) -> dict[str, Any]:

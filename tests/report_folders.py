@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_tables import DynamicTables
+from halo_timing.files import write_json
 from halo_timing.metrics import collect_metrics
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.quality import Quality
@@ -31,14 +33,17 @@ class Folder:
     references: list[Path] = field(default_factory=list)
     model: bool = False
     estimate: bool = False
+    evaluation: Path | None = None
 
     @property
     def metrics(self) -> dict[str, Any]:
         model = "model" if self.model else None
-        return collect_metrics(self.path, self.references, model, estimate=self.estimate)
+        return collect_metrics(
+            self.path, self.references, model, estimate=self.estimate, evaluation=self.evaluation
+        )
 
     def page(self) -> str:
-        return render_report(self.path, self.references, self.metrics)
+        return render_report(self.path, self.references, self.metrics, self.evaluation)
 
 
 def trailing_zeros(values: np.ndarray, width: int) -> np.ndarray:
@@ -205,6 +210,45 @@ def quantize_layers(folder: Folder, shapes: Sequence[tuple[int, int]], tile: int
     folder.model = True
 
 
+def write_evaluation(folder: Folder) -> None:
+    """Write what an evaluation of a language model could have found."""
+    methods = [
+        ("float", "", 0.0, None, None),
+        ("rtn-w4", "", 0.2, 4.125, None),
+        ("own-acc", "own", 0.09, 4.26, 980.0),
+        ("own-bal", "own", 0.14, 3.76, 918.0),
+        ("own-bal-plain", "own", 0.3, 3.76, 918.0),
+        ("own-perf", "own", 0.22, 3.32, 861.0),
+        ("<other>", "other & co", 0.11, 4.0, 870.0),
+    ]
+    folder.evaluation = folder.path / "evaluation" / "evaluation.json"
+    content = {
+        "schema_version": 1,
+        "model": "a <model>",
+        "texts": [{"name": "some text.txt", "sha256": "00"}],
+        "windows": 8,
+        "window": 1024,
+        "activations": "dynamic",
+        "calibration": None,
+        "cost_maps": {"own": {}, "other & co": {}},
+        "reference": {"nll": 2.5, "perplexity": 12.182},
+        "methods": [
+            {
+                "name": name,
+                "summary": f"what {name} is",
+                "cost_map": cost_map,
+                "added_nll": added_nll,
+                "perplexity": 12.182 * math.exp(added_nll),
+                "kl": added_nll,
+                **({"effective_bits": bits} if bits else {}),
+                **({"mean_period_ps": period_ps} if period_ps else {}),
+            }
+            for name, cost_map, added_nll, bits, period_ps in methods
+        ],
+    }
+    write_json(folder.evaluation, content)
+
+
 def make(
     path: Path,
     *,
@@ -238,4 +282,5 @@ def make_whole(path: Path) -> Folder:
     folder = make(path)
     # Edge tiles are smaller, and one map is higher than wide. Layer 10 comes after layer 9.
     quantize_layers(folder, ((72, 40), (16, 48), *((32, 32),) * 8, (40, 90)))
+    write_evaluation(folder)
     return folder

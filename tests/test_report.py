@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from halo_timing.cli.characterize import characterize
 from halo_timing.cli.costmap import costmap
+from halo_timing.cli.evaluate import evaluate
 from halo_timing.cli.quantize import quantize
 from halo_timing.cli.report import report as report_command
-from halo_timing.errors import CostMapError
+from halo_timing.errors import CostMapError, UsageError
 from halo_timing.report.axis import linear_axis
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
 from halo_timing.tables import Tables
-from tests.report_folders import Folder, make, make_whole, trailing_zeros, write_model
+from tests.report_folders import Folder, make, make_whole, trailing_zeros, write_evaluation, write_model
 
 NASTY = "</script><script>alert(1)</script>\" onmouseover='x' <img src=http://e.example/x> {{ 7*7 }} & ü"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -239,12 +240,17 @@ def test_paths_add_up_to_the_period(folder: Folder, page: Page) -> None:
         assert last_arrival == pytest.approx(period)
 
 
-def test_commands_are_ones_the_command_line_takes(page: Page) -> None:
+def test_commands_are_ones_the_command_line_takes(folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(folder.path, tmp_path, dirs_exist_ok=True)
+    copied = Folder(tmp_path, folder.references, folder.model)
+    write_evaluation(copied)
+    page = Page(copied.page())
     lines = page.all("pre")[0][1]
     commands = [shlex.split(line) for line in re.split(r"(?=halo-timing )", lines) if line]
     known = {
         "characterize": characterize,
         "costmap": costmap,
+        "evaluate": evaluate,
         "quantize": quantize,
         "report": report_command,
     }
@@ -252,6 +258,7 @@ def test_commands_are_ones_the_command_line_takes(page: Page) -> None:
         *["characterize"] * 3,
         "costmap",
         "quantize",
+        "evaluate",
         "report",
     ]
     for _, name, *arguments in commands:
@@ -295,6 +302,45 @@ def test_a_weight_at_which_nothing_switches(tmp_path: Path) -> None:
     assert "nan" not in page.text().lower().split()
     fastest = next(row for _, row in page.all("summary") if row.startswith("fastest weight"))
     assert ": 0 " not in fastest
+
+
+def test_an_evaluation_is_drawn_where_its_numbers_are(tmp_path: Path) -> None:
+    folder = make(tmp_path / "result", dynamic=False)
+    write_evaluation(folder)
+    page = Page(folder.page())
+    axis = {
+        label: float(a["style"][6:-1])
+        for a, label in page.all("span")
+        if a.get("style", "").startswith("left:")
+    }
+    places = {
+        attributes["aria-label"]: [float(part) for part in re.findall(r"[\d.]+(?=%)", attributes["style"])]
+        for attributes, _ in page.all("button", _class="point")
+        if "nats" in attributes["aria-label"]
+    }
+    assert len(places) == 6
+    # Ticks of the axis say where 900 ps is; 918 ps is further right, 870 ps further left.
+    left = {label.split(":")[0]: place[0] for label, place in places.items()}
+    assert left["<other>"] < axis["900"] < left["own-bal"] < left["own-acc"]
+    bottom = {label.split(":")[0]: place[1] for label, place in places.items()}
+    order = sorted(bottom, key=lambda name: bottom[name])
+    assert order == ["own-acc", "<other>", "own-bal", "rtn-w4", "own-perf", "own-bal-plain"]
+    behind = [a["aria-label"].split(":")[0] for a, _ in page.all("button", _class="point behind")]
+    assert behind == ["own-bal-plain"]
+    assert "uniform grids on booth" in page.text()
+    lone = make(tmp_path / "alone", dynamic=False, best_scale=None)
+    write_evaluation(lone)
+    assert "uniform grids" not in Page(lone.page()).text()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 9, "methods": []}'])
+def test_a_file_that_is_no_evaluation_is_named(text: str, tmp_path: Path) -> None:
+    folder = make(tmp_path, width=4)
+    write_evaluation(folder)
+    assert folder.evaluation
+    folder.evaluation.write_text(text)
+    with pytest.raises(UsageError, match=r"evaluation\.json: "):
+        folder.page()
 
 
 def test_large_results_stay_small_pages(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -238,6 +239,25 @@ def test_tiles_can_be_coloured_by_what_is_kept_apart(page: Chrome, folder: Folde
     shares = counts / tensor.tile_sizes
     darkest = drawn_tiles(page, "#tile-plot path.apart:nth-last-of-type(1)")
     assert np.unravel_index(int(shares.argmax()), shares.shape) in darkest
+
+
+def test_points_say_what_they_are(page: Chrome, folder: Folder) -> None:
+    assert folder.evaluation
+    rows = json.loads(folder.evaluation.read_text())["methods"]
+    points = every(page, "#evaluation .point")
+    note = one(page, "#evaluation output")
+    said = set()
+    for point in points:
+        evaluate(page, "arguments[0].focus()", point)
+        said.add(note.text)
+    best_ps = float(Tables.load(folder.path / folder.references[0]).period_ps.max())
+    assert said == {
+        f"{row['name']}: {row['added_nll']:.4f} nats more at {row.get('mean_period_ps', best_ps):.1f} ps"
+        for row in rows
+        if "effective_bits" in row
+    }
+    point_at(page, points[0], 0.5, 0.5)
+    assert note.text == points[0].get_attribute("aria-label")
 
 
 def test_paper_has_the_short_lists_open_and_the_screen_has_not(page: Chrome) -> None:

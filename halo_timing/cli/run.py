@@ -27,6 +27,9 @@ from halo_timing.run.pipeline import run as run_chain
 @click.option("--margin", type=float, help="Share added to each level's period.  [default: 0]")
 @click.option("--tile", type=int, help="Tile size of the quantizer.  [default: 128]")
 @click.option("--fast-share", type=float, help="Share of weights at the fastest level.  [default: 0.5]")
+@click.option(
+    "--evaluation", help="Result of `evaluate` for the report.  [default: OUT/evaluation, if there]"
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
 def run(config: Path | None, out: Path, jobs: int | None, no_model: bool, **options: Any) -> None:

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from halo_timing.report.accelerator import accelerator_view
+from halo_timing.report.evaluation import evaluation_view
 from halo_timing.report.frequency import frequency_chart
 from halo_timing.report.headline import headline
 from halo_timing.report.levels import NO_LEVEL, colours, level_rows
@@ -33,10 +34,12 @@ from halo_timing.report.transitions import transition_view
 
 _TEMPLATES = "templates"
 # One block of code: what the first defines, the others use.
-_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js")
+_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js", "points.js")
 
 
-def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> str:
+def render_report(
+    out: Path, references: Sequence[Path], metrics: Mapping[str, Any], evaluation: Path | None = None
+) -> str:
     """Draw the page of a result folder.
 
     Parameters
@@ -47,6 +50,8 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
         Folders of the MACs to compare with, relative to `out`.
     metrics
         Figures of :func:`halo_timing.metrics.collect_metrics`.
+    evaluation
+        ``evaluation.json`` of a model's loss, if the metrics speak of it.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     CostMapError, CheckpointError
         If a file of the result is missing or damaged.
     """
-    result = load_result(out, references, metrics)
+    result = load_result(out, references, metrics, evaluation)
     metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
     script = Markup('"use strict";\n{\n%s}\n') % Markup("\n").join(map(asset, _SCRIPTS))
@@ -81,6 +86,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             tiles=tile_view(result.tiles, result.model, len(result.cost_map.levels))
             if result.tiles and result.model
             else None,
+            evaluation=evaluation_view(result),
             accelerator=accelerator_view(result),
             commands=commands(result),
             records=records(result),

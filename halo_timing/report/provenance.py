@@ -17,6 +17,7 @@ from halo_timing.rtl import family
 
 # Any folder serves; this is the one that the commands take by default.
 _OUT = "results"
+_EVALUATION = f"{_OUT}/evaluation"
 _HIDDEN = {"schema_version", "stages", "levels", "mac", "units"}
 
 
@@ -28,15 +29,15 @@ class Commands:
     references: tuple[str, ...]
     costmap: str
     quantize: str
+    evaluate: str
     estimate: str
     report: str
 
     @property
     def all(self) -> tuple[str, ...]:
         """Everything from RTL to this page."""
-        quantize = (self.quantize,) if self.quantize else ()
-        estimate = (self.estimate,) if self.estimate else ()
-        return (self.characterize, *self.references, self.costmap, *quantize, *estimate, self.report)
+        later = (self.quantize, self.evaluate, self.estimate, self.report)
+        return (self.characterize, *self.references, self.costmap, *filter(None, later))
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def commands(result: Result) -> Commands:
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
+        evaluate=_evaluate(result.evaluation) if result.evaluation else "",
         estimate=_estimate() if result.estimate else "",
-        report=_line("report", _OUT),
+        report=_line("report", _OUT, *(("--evaluation", _EVALUATION) if result.evaluation else ())),
     )
 
 
@@ -166,6 +168,19 @@ def _quantize(report: QuantizationReport) -> str:
         for pattern in options.get(name, ()):
             words += [f"--{name}", pattern]
     return _line(*words)
+
+
+def _evaluate(evaluation: Mapping[str, Any]) -> str:
+    words: list[object] = ["evaluate", "MODEL"]
+    for text in evaluation.get("texts", ()):
+        words += ["--text", text["name"]]
+    for name in evaluation["cost_maps"]:
+        words += ["--costmap", f"{name}=COSTMAP"]
+    if evaluation["calibration"] is not None:
+        words += ["--calibration", "CALIBRATION"]
+    for name in ("windows", "window", "activations"):
+        words += [f"--{name}", evaluation[name]]
+    return _line(*words, "--out", _EVALUATION)
 
 
 def _estimate() -> str:

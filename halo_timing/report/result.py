@@ -10,13 +10,15 @@ from typing import Any
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
-from halo_timing.errors import CostMapError
+from halo_timing.errors import CostMapError, UsageError
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.report.layer_tiles import ModelTiles, load_tiles
 from halo_timing.report.text import fixed
 from halo_timing.tables import Tables
 
 MODEL_FOLDER = "model"
+EVALUATION_FOLDER = "evaluation"
+EVALUATION_NAME = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Result:
     metrics: Mapping[str, Any]
     estimate: Mapping[str, Any] | None = None
     tiles: ModelTiles | None = None
+    evaluation: Mapping[str, Any] | None = None
 
     @property
     def best(self) -> MacResult | None:
@@ -92,7 +95,9 @@ class Result:
         return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits))
 
 
-def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> Result:
+def load_result(
+    out: Path, references: Sequence[Path], metrics: Mapping[str, Any], evaluation: Path | None = None
+) -> Result:
     """Read a result folder.
 
     Raises
@@ -111,7 +116,27 @@ def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any
         metrics=metrics,
         estimate=read_json(out / ESTIMATE_NAME) if has_estimate else None,
         tiles=load_tiles(out / MODEL_FOLDER) if has_model else None,
+        evaluation=read_json(evaluation) if evaluation else None,
     )
+
+
+def find_evaluation(out: Path, given: Path | None) -> Path | None:
+    """Find ``evaluation.json``: in the folder (or as the file) that is given, or within `out` if it is there.
+
+    Raises
+    ------
+    UsageError
+        If one is given that is not there.
+    """
+    folder = given or out / EVALUATION_FOLDER
+    path = folder / EVALUATION_NAME if folder.is_dir() else folder
+    if path.is_file():
+        return path
+    if given is not None:
+        raise UsageError(
+            f"--evaluation {given}: there is no {EVALUATION_NAME}; `halo-timing evaluate` makes it"
+        )
+    return None
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

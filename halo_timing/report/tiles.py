@@ -13,7 +13,7 @@ from halo_timing.report.layer_tiles import LayerTiles, ModelTiles
 from halo_timing.report.levels import Ink
 from halo_timing.report.text import fixed
 
-# A tile takes about four bytes of the page, which is to stay under 5 MB. Llama 2 of 7 B has 395 264 tiles of 128.
+# A tile takes about four bytes of the page, which is to stay under 5 MB. Llama 2 of 7 B has 395 264 of them.
 _MOST_TILES = 500_000
 # A level is written as one character, from this on.
 _FIRST_CHARACTER = "0"

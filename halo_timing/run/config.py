@@ -32,6 +32,8 @@ class RunConfig(BaseModel):
         their periods are the bounds or simulated ones, the share added to these, and the smallest codebook.
     tile, fast_share, outlier_sigma
         Quantizer's tile size, share of weights at the fastest level, and outlier limit.
+    evaluation
+        Result of ``halo-timing evaluate`` that the report draws too; None takes that in the result folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +51,7 @@ class RunConfig(BaseModel):
     tile: int = Field(128, ge=1)
     fast_share: float = Field(0.5, ge=0, le=1)
     outlier_sigma: float = Field(3.0, ge=0)
+    evaluation: Path | None = None
 
     @classmethod
     def from_toml(cls, path: Path | None, overrides: dict[str, Any]) -> RunConfig:

@@ -21,6 +21,7 @@ from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
+from halo_timing.report.result import find_evaluation
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
 from halo_timing.run.session import (
@@ -166,17 +167,19 @@ def _estimate_step(references: Sequence[Mac], records: Sequence[Record], out: Pa
 
 def _report_step(config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
     folders = [Path(REFERENCE_FOLDER) / reference.folder_name for reference in references]
+    evaluation = find_evaluation(out, config.evaluation)
 
     def action(working: Path) -> None:
         has_estimate = any(record.name == "estimate" for record in records)
         model = MODEL_FOLDER if config.model else None
-        metrics = collect_metrics(out, folders, model, estimate=has_estimate)
+        metrics = collect_metrics(out, folders, model, estimate=has_estimate, evaluation=evaluation)
         write_json(working / "metrics.json", metrics)
-        write_text(working / "report.html", render_report(out, folders, metrics))
+        write_text(working / "report.html", render_report(out, folders, metrics, evaluation))
 
     inputs = {
         "records": {record.name: record.digest for record in records},
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"evaluation"}),
+        "evaluation": sha256_file(evaluation) if evaluation else None,
         "version": version("halo-timing"),
     }
     return Step("report", inputs, action)
