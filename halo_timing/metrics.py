@@ -11,6 +11,7 @@ import numpy as np
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
+from halo_timing.costmap.operating_points import folder_voltages, level_clock_ghz
 from halo_timing.errors import UsageError
 from halo_timing.evaluate.run import SCHEMA_VERSION as EVALUATION_VERSION
 from halo_timing.quantize.report import QuantizationReport
@@ -69,7 +70,7 @@ def collect_metrics(
         metrics["reference__best"] = best
         metrics["ratio__best"] = round(float(others[best].period_ps.max()) / fast_ps, 4)
     metrics["corner"] = corner
-    metrics |= _dynamic_metrics(tables, cost_map)
+    metrics |= _dynamic_metrics(tables, cost_map) | _voltage_metrics(out, cost_map)
     if model is not None:
         report = QuantizationReport.load(out / model / "quantization.json")
         for method, quality in report.totals.items():
@@ -80,6 +81,19 @@ def collect_metrics(
     if evaluation is not None:
         metrics |= _evaluation_metrics(evaluation)
     return metrics
+
+
+def _voltage_metrics(out: Path, cost_map: CostMap) -> dict[str, Any]:
+    """Clock of each level at every corner of other voltages, and the fit; none where there is one voltage."""
+    model = folder_voltages(out, cost_map)
+    if model.curve is None:
+        return {}
+    about = model.summary()
+    return {
+        f"level:{index}__freq_ghz__corner:{name}": round(level_clock_ghz(cost_map, model, index, vdd), 6)
+        for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
+        for index in range(len(cost_map.levels))
+    } | {f"voltage__{name}": about[name] for name in ("threshold_v", "alpha", "largest_residual")}
 
 
 def _estimate_metrics(comparison: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from halo_timing.corner_index import IndexEntry, write_index
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_tables import DynamicTables
@@ -210,6 +211,28 @@ def quantize_layers(folder: Folder, shapes: Sequence[tuple[int, int]], tile: int
     folder.model = True
 
 
+def write_corners(folder: Path, supplies: Sequence[float], alpha: float = 1.4) -> None:
+    """Write the same netlist's tables at other voltages, by an alpha-power law of a threshold of 0.35 V."""
+    home = Tables.load(folder, simulated=False)
+
+    def law(vdd_v: float) -> float:
+        return vdd_v / (vdd_v - 0.35) ** alpha
+
+    entries = [IndexEntry(str(home.metadata["corner"]), float(home.metadata["vdd_v"]), 25.0, Path())]
+    for vdd_v in supplies:
+        name = f"{home.metadata['corner']}_{vdd_v:.2f}V".replace(".", "p")
+        there = folder / "corners" / name
+        there.mkdir(parents=True)
+        slower = np.float32(law(vdd_v) / law(float(home.metadata["vdd_v"])))
+        replace(
+            home,
+            stage_bound_ps=home.stage_bound_ps * slower,
+            metadata={**home.metadata, "corner": name, "vdd_v": vdd_v},
+        ).save(there)
+        entries.append(IndexEntry(name, vdd_v, 25.0, there.relative_to(folder)))
+    write_index(folder, str(home.metadata["pdk"]), entries)
+
+
 def write_evaluation(folder: Folder) -> None:
     """Write what an evaluation of a language model could have found."""
     methods = [
@@ -283,4 +306,5 @@ def make_whole(path: Path) -> Folder:
     # Edge tiles are smaller, and one map is higher than wide. Layer 10 comes after layer 9.
     quantize_layers(folder, ((72, 40), (16, 48), *((32, 32),) * 8, (40, 90)))
     write_evaluation(folder)
+    write_corners(path, [0.9])
     return folder

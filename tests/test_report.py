@@ -26,7 +26,15 @@ from halo_timing.report.axis import linear_axis
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
 from halo_timing.tables import Tables
-from tests.report_folders import Folder, make, make_whole, trailing_zeros, write_evaluation, write_model
+from tests.report_folders import (
+    Folder,
+    make,
+    make_whole,
+    trailing_zeros,
+    write_corners,
+    write_evaluation,
+    write_model,
+)
 
 NASTY = "</script><script>alert(1)</script>\" onmouseover='x' <img src=http://e.example/x> {{ 7*7 }} & ü"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -331,6 +339,38 @@ def test_an_evaluation_is_drawn_where_its_numbers_are(tmp_path: Path) -> None:
     lone = make(tmp_path / "alone", dynamic=False, best_scale=None)
     write_evaluation(lone)
     assert "uniform grids" not in Page(lone.page()).text()
+
+
+@pytest.mark.parametrize("supplies", [[0.9], [0.9, 1.0], [0.8, 0.9, 1.0]])
+def test_clocks_against_voltage(supplies: list[float], tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_corners(tmp_path, supplies)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="voltage")
+    assert ("As many points as parameters" in told) == (len(supplies) < 3)
+    marks = [attributes["aria-label"] for attributes, _ in page.all("button", _class="point")]
+    levels = json.loads((tmp_path / "costmap.json").read_text())["levels"]
+    for vdd_v in supplies:
+        # The law the corners were made by, from the clock at the voltage of the folder.
+        slower = vdd_v / (vdd_v - 0.35) ** 1.4 / (1.1 / 0.75**1.4)
+        corner = f"typ_{vdd_v:.2f}V".replace(".", "p")
+        for index, level in enumerate(levels):
+            ghz = f"{level['freq_ghz'] / slower:.3f} GHz"
+            assert f"level {index}, measured at {corner}: {ghz} at {vdd_v:.3f} V" in marks
+    sampled = json.loads(page.all("script", id="voltage-data")[0][1])
+    for vdd_v, ghz in zip(sampled["vdd_v"], sampled["freq_ghz"][0], strict=True):
+        slower = vdd_v / (vdd_v - 0.35) ** 1.4 / (1.1 / 0.75**1.4)
+        # With two points the exponent is taken as 1.3, with more it is found.
+        assert ghz == pytest.approx(levels[0]["freq_ghz"] / slower, rel=4e-3)
+    assert (
+        f"--corners {','.join(sorted([*(f'typ_{v:.2f}V'.replace('.', 'p') for v in supplies)]))},typ" in told
+    )
+
+
+def test_one_voltage_has_no_curve(page: Page) -> None:
+    ((_, told),) = page.all("section", id="voltage")
+    assert "Timed at one voltage, 1.10 V" in told
+    assert not page.all("script", id="voltage-data")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 9, "methods": []}'])

@@ -56,7 +56,10 @@ def show(browser: Chrome, width: int, *, theme: str = "light", media: str = "") 
     """Look at pages at a width, in a theme, on a medium."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": theme}]
+    features = [
+        {"name": "prefers-color-scheme", "value": theme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # what is pointed at must not glide away
+    ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
 
 
@@ -160,14 +163,17 @@ def test_a_weight_chosen_draws_its_histogram(page: Chrome, folder: Folder) -> No
 
 
 def test_a_level_can_be_hidden_everywhere(page: Chrome) -> None:
-    button = one(page, "button[data-level='1']")
-    marks = every(page, "path[data-level='1']")
-    others = every(page, "path[data-level='0']")
-    assert len(marks) > 3
+    button = one(page, "#frequency button[data-level='1']")
+    marks = every(page, "[data-level='1']:not(.key)")
+    others = every(page, "[data-level='0']:not(.key)")
+    assert {mark.tag_name for mark in marks} == {"path", "polyline", "button"}
     button.send_keys(Keys.SPACE)
     assert button.get_attribute("aria-pressed") == "false"
     assert all("off" in (mark.get_attribute("class") or "").split() for mark in marks)
     assert not any("off" in (mark.get_attribute("class") or "").split() for mark in others)
+    keys = every(page, "button.key[data-level='1']")
+    assert len(keys) > 2
+    assert {key.get_attribute("aria-pressed") for key in keys} == {"false"}
     button.send_keys(Keys.SPACE)
     assert not any("off" in (mark.get_attribute("class") or "").split() for mark in marks)
 
@@ -258,6 +264,14 @@ def test_points_say_what_they_are(page: Chrome, folder: Folder) -> None:
     }
     point_at(page, points[0], 0.5, 0.5)
     assert note.text == points[0].get_attribute("aria-label")
+
+
+def test_keys_read_the_clock_at_a_voltage(page: Chrome) -> None:
+    plot = one(page, "#voltage-plot")
+    data = json.loads(one(page, "#voltage-data").get_attribute("textContent") or "")
+    plot.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 7)
+    clocks = ", ".join(f"level {level} {ghz[7]:.3f} GHz" for level, ghz in enumerate(data["freq_ghz"]))
+    assert one(page, "#voltage output").text == f"{data['vdd_v'][7]:.3f} V: {clocks}"
 
 
 def test_paper_has_the_short_lists_open_and_the_screen_has_not(page: Chrome) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from halo_timing.costmap.levels import periods_from
 from halo_timing.costmap.model import CostMap, Level
-from halo_timing.costmap.voltage import VoltageModel, comparable
+from halo_timing.costmap.voltage import VoltageModel, comparable, load_corners
 from halo_timing.errors import UsageError
 from halo_timing.tables import Tables
 
@@ -19,6 +20,23 @@ def voltage_model(tables: Sequence[Tables], source: str) -> VoltageModel:
     """Model of the corners that differ from the first in voltage alone."""
     alike = comparable(tables)
     return VoltageModel.through(alike, [periods_from(each, source) for each in alike])
+
+
+def folder_voltages(folder: Path, cost_map: CostMap) -> VoltageModel:
+    """Model of the corners in a result folder, by the periods that its cost map goes by.
+
+    Raises
+    ------
+    CostMapError
+        If tables are damaged, or of different netlists.
+    """
+    return voltage_model(load_corners(folder), str(cost_map.metadata["period_from"]))
+
+
+def level_clock_ghz(cost_map: CostMap, model: VoltageModel, index: int, vdd_v: float) -> float:
+    """Clock at which every value of a level is right at a voltage, the cost map's margin included."""
+    chosen = np.isin(cost_map.values, cost_map.levels[index].codebook)
+    return 1e3 / (float(model.at(vdd_v)[chosen].max()) * (1 + float(cost_map.metadata["margin"])))
 
 
 def at_voltages(
@@ -59,7 +77,7 @@ def at_voltages(
     for index, level in enumerate(cost_map.levels):
         chosen = np.isin(cost_map.values, level.codebook)
         if vdd_v is not None:
-            vdd, period = vdd_v, float(model.at(vdd_v)[chosen].max()) * (1 + margin)
+            vdd, period = vdd_v, 1e3 / level_clock_ghz(cost_map, model, index, vdd_v)
         else:
             assert freq_ghz is not None
             if not 0 < freq_ghz < np.inf:
@@ -67,9 +85,9 @@ def at_voltages(
             period = 1e3 / freq_ghz
             found = model.lowest_vdd(chosen, period / (1 + margin))
             if found is None:
-                best = float(model.at(float(model.vdd_v[-1]))[chosen].max()) * (1 + margin)
+                best_ghz = level_clock_ghz(cost_map, model, index, float(model.vdd_v[-1]))
                 raise UsageError(
-                    f"--freq {freq_ghz:g}: level {index} reaches {1e3 / best:.3f} GHz at the highest "
+                    f"--freq {freq_ghz:g}: level {index} reaches {best_ghz:.3f} GHz at the highest "
                     f"voltage, {model.vdd_v[-1]:g} V"
                 )
             vdd = found

@@ -31,10 +31,11 @@ from halo_timing.report.shape import shape_chart
 from halo_timing.report.text import fixed
 from halo_timing.report.tiles import tile_view
 from halo_timing.report.transitions import transition_view
+from halo_timing.report.voltage import voltage_view
 
 _TEMPLATES = "templates"
 # One block of code: what the first defines, the others use.
-_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js", "points.js")
+_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js", "voltage.js", "points.js")
 
 
 def render_report(
@@ -78,6 +79,7 @@ def render_report(
             levels=level_rows(result),
             colours=colours(len(result.cost_map.levels)),
             no_level=NO_LEVEL,
+            voltage=voltage_view(result),
             shape=shape_chart(result),
             paths=path_chart(result),
             netlists=netlist_views(result),

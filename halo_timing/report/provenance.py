@@ -87,7 +87,7 @@ def commands(result: Result) -> Commands:
     """Command lines that make the result again."""
     model = result.model
     return Commands(
-        characterize=_characterize(result.mac),
+        characterize=_characterize(result.mac, result.voltage.corners if result.voltage else ()),
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
@@ -113,16 +113,17 @@ def records(result: Result) -> tuple[Record, ...]:
     return tuple(found)
 
 
-def _characterize(mac: MacResult) -> str:
+def _characterize(mac: MacResult, corners: Sequence[str] = ()) -> str:
     metadata = mac.tables.metadata
     folder = _OUT if not mac.folder.parts else f"{_OUT}/{mac.folder.as_posix()}"
     spec = ["--mac", mac.name]
     if mac.name.partition(":")[0] not in family():
         # Tables tell neither the files nor the ports of a user's own Verilog: capitals stand for them.
         spec = ["--rtl", "FILE", "--top", mac.name, "--weight", "PORT", "--activation", "PORT"]
-    return _line(
-        "characterize", *spec, "--pdk", metadata["pdk"], "--corner", metadata["corner"], "--out", folder
-    )
+    words = ["characterize", *spec, "--pdk", metadata["pdk"], "--corner", metadata["corner"]]
+    if len(corners) > 1:
+        words += ["--corners", ",".join(corners)]
+    return _line(*words, "--out", folder)
 
 
 def _costmap(cost_map: CostMap) -> str:
@@ -135,6 +136,9 @@ def _costmap(cost_map: CostMap) -> str:
     ):
         if value is not None:
             words += [option, value]
+    if "voltage" in cost_map.metadata:
+        supplies = {level.vdd_v for level in cost_map.levels}
+        words += ["--vdd", *supplies] if len(supplies) == 1 else ["--freq", cost_map.levels[0].freq_ghz]
     return _line(*words)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
+from halo_timing.costmap.operating_points import folder_voltages
+from halo_timing.costmap.voltage import VoltageModel
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.report.layer_tiles import ModelTiles, load_tiles
@@ -72,6 +74,7 @@ class Result:
     estimate: Mapping[str, Any] | None = None
     tiles: ModelTiles | None = None
     evaluation: Mapping[str, Any] | None = None
+    voltage: VoltageModel | None = None
 
     @property
     def best(self) -> MacResult | None:
@@ -108,15 +111,17 @@ def load_result(
     # The metrics say whether the run had a model: a folder may remain from one that had.
     has_model = any(key.startswith("quantize__") for key in metrics)
     has_estimate = any(key.startswith("estimate__") for key in metrics)
+    cost_map = CostMap.load(out / "costmap.safetensors")
     return Result(
         mac=_load_mac(out, Path()),
-        cost_map=CostMap.load(out / "costmap.safetensors"),
+        cost_map=cost_map,
         references=tuple(_load_mac(out, folder) for folder in references),
         model=QuantizationReport.load(out / MODEL_FOLDER / "quantization.json") if has_model else None,
         metrics=metrics,
         estimate=read_json(out / ESTIMATE_NAME) if has_estimate else None,
         tiles=load_tiles(out / MODEL_FOLDER) if has_model else None,
         evaluation=read_json(evaluation) if evaluation else None,
+        voltage=folder_voltages(out, cost_map),
     )
 
 

@@ -24,13 +24,13 @@ themeButton.addEventListener("click", () => {
 });
 
 // Levels can be hidden in every chart that shows them, by any of their keys.
-for (const button of all("button[data-level]")) {
+for (const button of all("button.key[data-level]")) {
   const same = `[data-level="${button.dataset.level}"]`;
   button.disabled = false;
   button.addEventListener("click", () => {
     const shown = button.getAttribute("aria-pressed") !== "true";
-    for (const key of all(`button${same}`)) key.setAttribute("aria-pressed", String(shown));
-    for (const mark of all(`${same}:not(button)`)) mark.classList.toggle("off", !shown);
+    for (const key of all(`button.key${same}`)) key.setAttribute("aria-pressed", String(shown));
+    for (const mark of all(`${same}:not(.key)`)) mark.classList.toggle("off", !shown);
   });
 }
 

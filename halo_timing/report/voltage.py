@@ -1,0 +1,138 @@
+"""Clock of each level against the supply, where a PDK has several voltages at one process and temperature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from halo_timing.costmap.operating_points import level_clock_ghz
+from halo_timing.costmap.voltage import VoltageModel
+from halo_timing.report.axis import Axis, linear_axis
+from halo_timing.report.result import Figure, Result
+from halo_timing.report.text import fixed, percent
+
+_SAMPLES = 61
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of the plot, in per cent of its axes; `chosen` if it is where the cost map runs the level."""
+
+    level: int
+    text: str
+    left: float
+    bottom: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class LevelCurve:
+    """A level: its curve as points of an SVG polyline, and its clock at each measured corner."""
+
+    level: int
+    line: str
+    clocks: tuple[Figure, ...]
+    residuals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VoltageView:
+    """The section.
+
+    Parameters
+    ----------
+    corners
+        Name and supply of each corner that was measured.
+    fit, warning
+        What was fitted, and why it is to be taken with care; `warning` may be empty.
+    details
+        What the script shows at a voltage.
+    """
+
+    corners: tuple[tuple[str, str], ...]
+    x: Axis
+    y: Axis
+    curves: tuple[LevelCurve, ...]
+    marks: tuple[Mark, ...]
+    fit: str
+    warning: str
+    details: dict[str, Any]
+
+
+def voltage_view(result: Result) -> VoltageView | None:
+    """Lay the curves out; None where there is one voltage only."""
+    model = result.voltage
+    if model is None or model.curve is None:
+        return None
+    low, high = float(model.vdd_v[0]), float(model.vdd_v[-1])
+    sampled_v = np.linspace(low, high, _SAMPLES)
+    freq_ghz = [
+        [level_clock_ghz(result.cost_map, model, index, vdd) for vdd in sampled_v]
+        for index in _levels(result)
+    ]
+    measured = [
+        [level_clock_ghz(result.cost_map, model, index, vdd) for vdd in model.vdd_v]
+        for index in _levels(result)
+    ]
+    x = linear_axis(low, high, 6)
+    y = linear_axis(0, max(max(clocks) for clocks in (*freq_ghz, *measured)))
+    marks = []
+    for index in _levels(result):
+        level = result.cost_map.levels[index]
+        for name, vdd, clock in zip(model.corners, model.vdd_v, measured[index], strict=True):
+            text = f"level {index}, measured at {name}: {fixed(clock, 3)} GHz at {fixed(vdd, 3)} V"
+            marks.append(Mark(index, text, x.at(vdd), y.at(clock), chosen=False))
+        text = f"level {index} runs at {fixed(level.freq_ghz, 3)} GHz and {fixed(level.vdd_v, 3)} V"
+        marks.append(Mark(index, text, x.at(level.vdd_v), y.at(level.freq_ghz), chosen=True))
+    about = model.summary()
+    return VoltageView(
+        corners=tuple(
+            (name, fixed(vdd, 2)) for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
+        ),
+        x=x,
+        y=y,
+        curves=tuple(
+            LevelCurve(
+                index,
+                " ".join(
+                    f"{x.at(vdd):g},{round(100 - y.at(clock), 2):g}"
+                    for vdd, clock in zip(sampled_v, freq_ghz[index], strict=True)
+                ),
+                tuple(result.figure(f"level:{index}__freq_ghz__corner:{name}", 3) for name in model.corners),
+                tuple(percent(_residual(result, model, index, vdd)) for vdd in model.vdd_v.tolist()),
+            )
+            for index in _levels(result)
+        ),
+        marks=tuple(marks),
+        fit=f"{about['fit']}: Vt {fixed(about['threshold_v'], 3)} V, α {fixed(about['alpha'], 2)}, medians "
+        "over the values",
+        warning=_warning(model),
+        details={
+            "vdd_v": [round(float(vdd), 4) for vdd in sampled_v],
+            "freq_ghz": [[round(clock, 4) for clock in clocks] for clocks in freq_ghz],
+        },
+    )
+
+
+def _levels(result: Result) -> range:
+    return range(len(result.cost_map.levels))
+
+
+def _residual(result: Result, model: VoltageModel, index: int, vdd_v: float) -> float:
+    assert model.curve is not None
+    chosen = np.isin(result.cost_map.values, result.cost_map.levels[index].codebook)
+    return float(model.curve.at(vdd_v)[chosen].max() / model.at(vdd_v)[chosen].max() - 1)
+
+
+def _warning(model: VoltageModel) -> str:
+    points = len(model.vdd_v)
+    if points == 2:
+        return (
+            "Two voltages and two parameters: the curve meets both points whatever the law is, and between "
+            f"them it is taken on trust. Exponents of 1 and of 2 differ by {percent(model.spread())} at most."
+        )
+    if points == 3:
+        return "Three voltages and three parameters: that the curve meets the points says nothing of the law."
+    return ""
