@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import cast
@@ -115,45 +116,63 @@ def show(comparison: Comparison) -> None:
     macs, array = comparison.macs, comparison.array
     for workload, estimates in comparison.estimates.items():
         halo = estimates[0]
+        supplies = {round(point.vdd_v, 3) for item in estimates for point in item.scheme.points}
         table = Table(
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
+            pad_edge=False,
             title=f"{workload.shape.name}, {workload.phase}: {workload.vectors} vectors, "
             f"{array.rows}x{array.columns} array on {macs.unit.pdk}",
             title_justify="left",
         )
         table.add_column("weights", no_wrap=True)
         table.add_column("MAC", no_wrap=True)
-        for heading in ("bits", "GHz", "ms", "HALO is", "memory", "mJ", "mm2"):
+        headings = [
+            "bits",
+            "GHz",
+            *(["V"] if len(supplies) > 1 else []),
+            "ms",
+            "HALO is",
+            "limit",
+            "mJ",
+            "mm2",
+        ]
+        for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)
         for item in estimates:
-            table.add_row(*_row(item, halo))
+            table.add_row(*_row(item, halo, with_supply=len(supplies) > 1))
         if macs.float_unit is None:
-            table.add_row("FP16", "unknown", *[""] * 7)
+            table.add_row("FP16", "unknown", *[""] * len(headings))
         console.print(table)
     console.print(
-        "HALO is: how much faster its levels are. memory: share of the time in which it is the limit "
+        "HALO is: how much faster its levels are. limit: share of the time in which memory is the limit "
         f"({comparison.memory.bandwidth_gb_s:g} GB/s).\n"
         "mJ and FP16: unknown until characterised (`mac float` makes FP16). A model: linear layers only.",
         markup=False,
     )
 
 
-def _row(item: Estimate, halo: Estimate) -> list[str]:
+def _row(item: Estimate, halo: Estimate, *, with_supply: bool) -> list[str]:
     used = {index for layer in item.layers for index, count in enumerate(layer.cycles) if count}
-    clocks = "/".join(f"{1e3 / item.scheme.points[index].period_ps:.2f}" for index in sorted(used))
+    points = [item.scheme.points[index] for index in sorted(used)]
     energy = item.energy_mj.total
     return [
         item.scheme.label,
         item.scheme.mac,
         f"{item.scheme.weight_bits:.2f}",
-        clocks,
-        f"{item.time_ms:.3f}",
+        "/".join(f"{1e3 / point.period_ps:.2f}" for point in points),
+        *(["/".join(f"{point.vdd_v:.2f}" for point in points)] if with_supply else []),
+        _figures(item.time_ms),
         f"{item.time_ms / halo.time_ms:.2f}x",
         f"{item.memory_share:.0%}",
-        "-" if energy is None else f"{energy:.2f}",
-        f"{item.array_area_mm2:.1f}",
+        "-" if energy is None else _figures(energy),
+        f"{item.array_area_mm2:.0f}",
     ]
+
+
+def _figures(value: float) -> str:
+    """Write four figures, or all of the whole number where it has more."""
+    return f"{value:.{max(0, min(3, 3 - math.floor(math.log10(value))))}f}" if value > 0 else "0"
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from halo_timing.run.pipeline import run as run_chain
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--pdk", help="PDK, as `pdk list` shows it.  [default: nangate45]")
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
+@click.option("--corners", metavar="all|NAME,…", help="Further corners to time the MAC's netlist at.")
 @click.option("--mac", help="MAC, as `mac list` shows it: NAME or NAME:PARAMETER=VALUE,…  [default: array]")
 @click.option("--reference", multiple=True, help="MAC to compare with.  [default: the conventional ones]")
 @click.option("--model", help="Checkpoint to quantize: a path, or minilm.  [default: minilm]")

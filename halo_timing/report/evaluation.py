@@ -64,7 +64,7 @@ def evaluation_view(result: Result) -> EvaluationView | None:
     content = result.evaluation
     if content is None:
         return None
-    best_ps = float(result.best.tables.period_ps.max()) if result.best else None
+    best_ps = float(result.metrics["best__period_ps"]) if result.best else None
     placed = [(row, _period_ps(row, best_ps)) for row in content["methods"]]
     drawn = [(row, period_ps) for row, period_ps in placed if period_ps is not None]
     periods = [period_ps for _, period_ps in drawn] or [0.0, 1.0]

@@ -84,7 +84,7 @@ def _against_self(result: Result) -> Ratio:
         title="Fast level against its own MAC",
         figure=figure,
         sentence=sentence,
-        clocks=_clocks(result, "this MAC, slowest weight", float(result.mac.tables.period_ps.max())),
+        clocks=_clocks(result, "this MAC, slowest weight", result.metrics["self__period_ps"]),
     )
 
 
@@ -104,7 +104,7 @@ def _against_best(result: Result, best: MacResult) -> Ratio:
         title="Fast level against the best MAC",
         figure=figure,
         sentence=sentence,
-        clocks=_clocks(result, f"{best.name}, slowest weight", float(best.tables.period_ps.max())),
+        clocks=_clocks(result, f"{best.name}, slowest weight", result.metrics["best__period_ps"]),
     )
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
+from halo_timing.accelerator.schemes import FP16
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.outputs import DEFAULT_FORMATS
 from halo_timing.quantize.report import QuantizationReport
@@ -17,6 +18,7 @@ from halo_timing.rtl import family
 
 # Any folder serves; this is the one that the commands take by default.
 _OUT = "results"
+_FLOAT = f"{_OUT}/fp16"
 _EVALUATION = f"{_OUT}/evaluation"
 _HIDDEN = {"schema_version", "stages", "levels", "mac", "units"}
 
@@ -30,13 +32,14 @@ class Commands:
     costmap: str
     quantize: str
     evaluate: str
+    float_mac: str
     estimate: str
     report: str
 
     @property
     def all(self) -> tuple[str, ...]:
         """Everything from RTL to this page."""
-        later = (self.quantize, self.evaluate, self.estimate, self.report)
+        later = (self.quantize, self.evaluate, self.float_mac, self.estimate, self.report)
         return (self.characterize, *self.references, self.costmap, *filter(None, later))
 
 
@@ -86,13 +89,16 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
 def commands(result: Result) -> Commands:
     """Command lines that make the result again."""
     model = result.model
+    estimate = result.estimate
+    has_float = estimate is not None and FP16 in estimate["order"]
     return Commands(
         characterize=_characterize(result.mac, result.voltage.corners if result.voltage else ()),
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
         evaluate=_evaluate(result.evaluation) if result.evaluation else "",
-        estimate=_estimate() if result.estimate else "",
+        float_mac=_float_mac(estimate) if estimate and has_float else "",
+        estimate=_estimate(has_float) if estimate else "",
         report=_line("report", _OUT, *(("--evaluation", _EVALUATION) if result.evaluation else ())),
     )
 
@@ -187,10 +193,13 @@ def _evaluate(evaluation: Mapping[str, Any]) -> str:
     return _line(*words, "--out", _EVALUATION)
 
 
-def _estimate() -> str:
-    return _line(
-        "estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}", "--out", f"{_OUT}/{ESTIMATE_NAME}"
-    )
+def _float_mac(estimate: Mapping[str, Any]) -> str:
+    return _line("mac", "float", "--pdk", estimate["pdk"], "--corner", estimate["corner"], "--out", _FLOAT)
+
+
+def _estimate(has_float: bool) -> str:
+    words = ["estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}", "--out", f"{_OUT}/{ESTIMATE_NAME}"]
+    return _line(*words, *(("--fp16", _FLOAT) if has_float else ()))
 
 
 def _line(*words: object) -> str:

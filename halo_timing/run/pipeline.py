@@ -13,10 +13,12 @@ from typing import Any
 from halo_timing.accelerator.comparison import ESTIMATE_NAME, Macs, compare
 from halo_timing.accelerator.tile_levels import QuantizedLevels
 from halo_timing.accelerator.workload import PHASES, Workload
+from halo_timing.corner_index import INDEX_FILE
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
+from halo_timing.float_mac import float_mac
 from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
@@ -24,11 +26,13 @@ from halo_timing.report.page import render_report
 from halo_timing.report.result import find_evaluation
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
+from halo_timing.run.corners import characterize_corners, choose_corners
 from halo_timing.run.session import (
     Reporter,
     Session,
     characterize,
     make_bounds,
+    make_float_mac,
     make_netlist,
     make_weights,
     open_session,
@@ -39,6 +43,7 @@ from halo_timing.tables import Tables
 MANIFEST_VERSION = 1
 MODEL_FOLDER = "model"
 REFERENCE_FOLDER = "reference"
+FLOAT_FOLDER = "fp16"
 
 
 def run(
@@ -79,13 +84,22 @@ def run(
     if out.is_dir():
         remove_leftovers(out)
 
-    measured = characterize(session, mac, out)
+    if config.corners is None:
+        (out / INDEX_FILE).unlink(missing_ok=True)
+        measured = characterize(session, mac, out)
+    else:
+        corners = choose_corners(session.pdk, config.corners)
+        measured = [record for each in characterize_corners(session, corners, mac, out) for record in each]
     records = [*measured, *_characterize_references(session, references, out)]
     records.append(session.execute(_costmap_step(config, session, measured, out), out))
     if source is not None:
         records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
         if references and _can_be_estimated(mac):
-            records.append(session.execute(_estimate_step(references, records, out), out))
+            if config.fp16:
+                records.append(
+                    make_float_mac(session, float_mac(), out / FLOAT_FOLDER, label=f"{FLOAT_FOLDER}/")
+                )
+            records.append(session.execute(_estimate_step(config, references, records, out), out))
     records.append(session.execute(_report_step(config, references, records, out), out))
     write_json(out / "manifest.json", _manifest(config, session, records))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
@@ -153,13 +167,16 @@ def _can_be_estimated(mac: Mac) -> bool:
     return mac.parameters.get("WEIGHT_WIDTH", 8) == 8 and mac.interface.signed
 
 
-def _estimate_step(references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
+def _estimate_step(
+    config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path
+) -> Step:
+    float_folder = out / FLOAT_FOLDER if config.fp16 else None
     folders = [out / REFERENCE_FOLDER / reference.folder_name for reference in references]
 
     def action(working: Path) -> None:
         model = QuantizedLevels.open(out / MODEL_FOLDER)
         workloads = [Workload(model.shape, phase) for phase in PHASES]
-        comparison = compare(Macs.load(out, folders), model, workloads)
+        comparison = compare(Macs.load(out, folders, float_folder), model, workloads)
         write_json(working / ESTIMATE_NAME, comparison.to_json())
 
     return Step("estimate", {"records": {record.name: record.digest for record in records}}, action)
