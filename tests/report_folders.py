@@ -104,6 +104,7 @@ def write_mac(
         "activation_width": 8,
         "weight_signed": signed,
         "stimulus": "static",
+        "netlist_sha256": "ef" * 32,
     }
     tables = Tables(
         values.astype(np.int16),
@@ -128,14 +129,14 @@ def write_mac(
     return tables
 
 
-def write_dynamic(folder: Path, tables: Tables) -> None:
+def write_dynamic(folder: Path, tables: Tables, scale: float = 1.0) -> None:
     """Write what a simulation of these tables could have found: a little less than every bound."""
     count, size = len(tables.values), 16
     rng = np.random.default_rng(count)
     period = (0.95 * tables.stage_bound_ps).astype(np.float32)
     histogram = rng.integers(0, 9, (count, 2, 240))
     maps = rng.integers(0, 9000, (2, size, size)).astype(np.uint16)
-    energy = (500 + period[:, 1]).astype(np.float32)
+    energy = (scale * (500 + period[:, 1])).astype(np.float32)
     DynamicTables(
         values=tables.values,
         stages=tables.stages,
@@ -211,8 +212,13 @@ def quantize_layers(folder: Folder, shapes: Sequence[tuple[int, int]], tile: int
     folder.model = True
 
 
-def write_corners(folder: Path, supplies: Sequence[float], alpha: float = 1.4) -> None:
-    """Write the same netlist's tables at other voltages, by an alpha-power law of a threshold of 0.35 V."""
+def write_corners(
+    folder: Path, supplies: Sequence[float], alpha: float = 1.4, dynamic_scale: float | None = None
+) -> None:
+    """Write the same netlist's tables at other voltages, by an alpha-power law of a threshold of 0.35 V.
+
+    Simulations are written where `dynamic_scale` says how their energies differ from those at home.
+    """
     home = Tables.load(folder, simulated=False)
 
     def law(vdd_v: float) -> float:
@@ -224,11 +230,15 @@ def write_corners(folder: Path, supplies: Sequence[float], alpha: float = 1.4) -
         there = folder / "corners" / name
         there.mkdir(parents=True)
         slower = np.float32(law(vdd_v) / law(float(home.metadata["vdd_v"])))
-        replace(
+        shutil.copyfile(folder / "synthesis.json", there / "synthesis.json")
+        moved = replace(
             home,
             stage_bound_ps=home.stage_bound_ps * slower,
             metadata={**home.metadata, "corner": name, "vdd_v": vdd_v},
-        ).save(there)
+        )
+        moved.save(there)
+        if dynamic_scale is not None:
+            write_dynamic(there, moved, dynamic_scale)
         entries.append(IndexEntry(name, vdd_v, 25.0, there.relative_to(folder)))
     write_index(folder, str(home.metadata["pdk"]), entries)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,29 @@ def test_numbers_are_those_of_the_metrics(folder: Folder, with_float: bool) -> N
     assert {"self", "best", "w8a8", "w8a8_best"} <= {key.split("__")[2] for key in times}
     text = " ".join(content for _, content in page.all("section", id="accelerator"))
     assert ("not characterised here" in text) != with_float
+
+
+def test_ratios_are_those_of_times_and_energies(folder: Folder) -> None:
+    metrics = write_estimate(folder, 2.0, with_float=True)
+    for phase in PHASES:
+        for key in ("self", "best", "w8a8", "w8a8_best", "fp16"):
+            for figure, what in (("time_ms", "speedup"), ("energy_mj", "energy_ratio")):
+                other, own = (metrics[f"estimate__{phase}__{name}__{figure}"] for name in (key, "halo"))
+                ratio = metrics[f"estimate__{phase}__{what}__{key}"]
+                if None in (other, own):
+                    assert ratio is None
+                else:
+                    assert ratio == pytest.approx(other / own, rel=1e-3)
+
+
+def test_bars_are_as_long_as_their_numbers(folder: Folder) -> None:
+    metrics = write_estimate(folder, 2.0, with_float=False)
+    text = render_report(folder.path, folder.references, metrics)
+    table = text[text.index('class="schemes"') : text.index("</table>", text.index('class="schemes"'))]
+    widths = [float(width) for width in re.findall(r'amount"><i style="width: ([\d.]+)%"', table)]
+    times = [float(value) for value in re.findall(r'value="([\d.]+)" data-metric="[^"]*time_ms"', table)]
+    assert len(times) == len(widths) > 5
+    assert widths == pytest.approx([100 * each / max(times) for each in times], abs=0.02)
 
 
 def test_unknown_energy_is_called_unknown(folder: Folder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from halo_timing.accelerator.comparison import Comparison, Macs, compare
 from halo_timing.accelerator.components import DRAM_GB_PER_S, TRANSITION_NS, Memory
 from halo_timing.accelerator.estimate import Estimate
+from halo_timing.accelerator.mac_cost import SAME_V
 from halo_timing.accelerator.shapes import find_shape
 from halo_timing.accelerator.systolic import WEIGHT_LOADS, Array, WeightLoad
 from halo_timing.accelerator.tile_levels import QuantizedLevels, SharedLevels
@@ -116,7 +118,6 @@ def show(comparison: Comparison) -> None:
     macs, array = comparison.macs, comparison.array
     for workload, estimates in comparison.estimates.items():
         halo = estimates[0]
-        supplies = {round(point.vdd_v, 3) for item in estimates for point in item.scheme.points}
         table = Table(
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -127,23 +128,17 @@ def show(comparison: Comparison) -> None:
         )
         table.add_column("weights", no_wrap=True)
         table.add_column("MAC", no_wrap=True)
-        headings = [
-            "bits",
-            "GHz",
-            *(["V"] if len(supplies) > 1 else []),
-            "ms",
-            "HALO is",
-            "limit",
-            "mJ",
-            "mm2",
-        ]
-        for heading in headings:
+        for heading in ("bits", "GHz", "ms", "HALO is", "limit", "mJ", "mm2"):
             table.add_column(heading, justify="right", no_wrap=True)
         for item in estimates:
-            table.add_row(*_row(item, halo, with_supply=len(supplies) > 1))
+            table.add_row(*_row(item, halo))
         if macs.float_unit is None:
-            table.add_row("FP16", "unknown", *[""] * len(headings))
+            table.add_row("FP16", "unknown", *[""] * 7)
         console.print(table)
+    levels_v = [level.vdd_v for level in macs.cost_map.levels]
+    if max(levels_v) - min(levels_v) > SAME_V:
+        levels = ", ".join(f"{vdd_v:.3f}" for vdd_v in levels_v)
+        console.print(f"Supply: levels {levels} V, fastest first; all else {max(levels_v):.3f} V")
     console.print(
         "HALO is: how much faster its levels are. limit: share of the time in which memory is the limit "
         f"({comparison.memory.bandwidth_gb_s:g} GB/s).\n"
@@ -152,7 +147,7 @@ def show(comparison: Comparison) -> None:
     )
 
 
-def _row(item: Estimate, halo: Estimate, *, with_supply: bool) -> list[str]:
+def _row(item: Estimate, halo: Estimate) -> list[str]:
     used = {index for layer in item.layers for index, count in enumerate(layer.cycles) if count}
     points = [item.scheme.points[index] for index in sorted(used)]
     energy = item.energy_mj.total
@@ -160,14 +155,19 @@ def _row(item: Estimate, halo: Estimate, *, with_supply: bool) -> list[str]:
         item.scheme.label,
         item.scheme.mac,
         f"{item.scheme.weight_bits:.2f}",
-        "/".join(f"{1e3 / point.period_ps:.2f}" for point in points),
-        *(["/".join(f"{point.vdd_v:.2f}" for point in points)] if with_supply else []),
+        _range([1e3 / point.period_ps for point in points]),
         _figures(item.time_ms),
         f"{item.time_ms / halo.time_ms:.2f}x",
         f"{item.memory_share:.0%}",
         "-" if energy is None else _figures(energy),
         f"{item.array_area_mm2:.0f}",
     ]
+
+
+def _range(values: Sequence[float]) -> str:
+    """Write what the levels have, in as little room as the table has for it."""
+    texts = list(dict.fromkeys(f"{value:.2f}" for value in values))
+    return "/".join(texts) if len(texts) < 3 else f"{texts[0]}..{texts[-1]}"
 
 
 def _figures(value: float) -> str:

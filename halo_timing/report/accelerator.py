@@ -164,11 +164,10 @@ def _digits(largest: float) -> int:
 
 def _clocks(scheme: Mapping[str, Any], with_supply: bool) -> str:
     """Clocks of the levels that any layer uses."""
-    used = [
-        any(layer["cycles"][index] for layer in scheme["layers"]) for index in range(len(scheme["points"]))
-    ]
+    # Tiles may have fewer levels than the cost map.
+    used = [any(cycles) for cycles in zip(*(layer["cycles"] for layer in scheme["layers"]), strict=True)]
     return " / ".join(
         fixed(1e3 / point["period_ps"], 2) + (f" at {fixed(point['vdd_v'], 2)} V" if with_supply else "")
-        for point, is_used in zip(scheme["points"], used, strict=True)
+        for point, is_used in zip(scheme["points"], used, strict=False)
         if is_used
     )

@@ -29,12 +29,20 @@ class Mark:
 
 @dataclass(frozen=True)
 class LevelCurve:
-    """A level: its curve as points of an SVG polyline, and its clock at each measured corner."""
+    """The curve of a level, as points of an SVG polyline."""
 
     level: int
     line: str
+
+
+@dataclass(frozen=True)
+class CornerRow:
+    """A corner that was measured: its supply, the clock of each level, and how far the fit is off at most."""
+
+    name: str
+    vdd_v: str
     clocks: tuple[Figure, ...]
-    residuals: tuple[str, ...]
+    residual: str
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,14 @@ class VoltageView:
     Parameters
     ----------
     corners
-        Name and supply of each corner that was measured.
+        What was measured.
     fit, warning
         What was fitted, and why it is to be taken with care; `warning` may be empty.
     details
         What the script shows at a voltage.
     """
 
-    corners: tuple[tuple[str, str], ...]
+    corners: tuple[CornerRow, ...]
     x: Axis
     y: Axis
     curves: tuple[LevelCurve, ...]
@@ -89,7 +97,15 @@ def voltage_view(result: Result) -> VoltageView | None:
     about = model.summary()
     return VoltageView(
         corners=tuple(
-            (name, fixed(vdd, 2)) for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
+            CornerRow(
+                name,
+                fixed(vdd, 2),
+                tuple(
+                    result.figure(f"level:{index}__freq_ghz__corner:{name}", 3) for index in _levels(result)
+                ),
+                percent(max((_residual(result, model, index, vdd) for index in _levels(result)), key=abs)),
+            )
+            for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
         ),
         x=x,
         y=y,
@@ -100,14 +116,13 @@ def voltage_view(result: Result) -> VoltageView | None:
                     f"{x.at(vdd):g},{round(100 - y.at(clock), 2):g}"
                     for vdd, clock in zip(sampled_v, freq_ghz[index], strict=True)
                 ),
-                tuple(result.figure(f"level:{index}__freq_ghz__corner:{name}", 3) for name in model.corners),
-                tuple(percent(_residual(result, model, index, vdd)) for vdd in model.vdd_v.tolist()),
             )
             for index in _levels(result)
         ),
         marks=tuple(marks),
-        fit=f"{about['fit']}: Vt {fixed(about['threshold_v'], 3)} V, α {fixed(about['alpha'], 2)}, medians "
-        "over the values",
+        fit=f"alpha-power law k V / (V - Vt)^α, {'k and Vt' if len(model.vdd_v) == 2 else 'k, Vt and α'} "
+        f"fitted value by value: Vt {fixed(about['threshold_v'], 3)} V, α {fixed(about['alpha'], 2)} in the "
+        "median",
         warning=_warning(model),
         details={
             "vdd_v": [round(float(vdd), 4) for vdd in sampled_v],

@@ -34,7 +34,7 @@ if (tilesData) {
     plot.style.setProperty("--rows", rows);
     cursor.setAttribute("x", -1);
     const kept = layer.sparse.reduce((sum, each) => sum + each, 0);
-    find("#tile-facts").textContent = `${layer.shape[0]} outputs \u00d7 ${layer.shape[1]} inputs, ${levels.length} tiles: `
+    find("#tile-facts").textContent = `${layerChoice.value}: ${layer.shape[0]} outputs \u00d7 ${layer.shape[1]} inputs, ${levels.length} tiles: `
       + byLevel.map((_, level) => `${levels.filter((each) => each === level).length} at level ${level}`).join(", ")
       + `; ${kept} weights kept apart, at most ${fixed(100 * most, 2)} % of a tile; ${layer.facts}`;
     readout.textContent = "";
