@@ -13,6 +13,8 @@ from halo_timing.accelerator.comparison import ESTIMATE_NAME, Macs, compare
 from halo_timing.accelerator.shapes import published_shapes
 from halo_timing.accelerator.tile_levels import SharedLevels
 from halo_timing.accelerator.workload import PHASES, Workload
+from halo_timing.cli.report import report
+from halo_timing.costmap.model import CostMap
 from halo_timing.files import write_json
 from halo_timing.metrics import collect_metrics
 from halo_timing.report.page import render_report
@@ -88,3 +90,20 @@ def test_unknown_energy_is_called_unknown(folder: Folder) -> None:
 def test_a_folder_without_an_estimate_has_no_section(folder: Folder) -> None:
     metrics = collect_metrics(folder.path, folder.references, "model" if folder.model else None)
     assert not Page(render_report(folder.path, folder.references, metrics)).all("section", id="accelerator")
+
+
+def test_drawing_again_keeps_an_estimate_of_these_levels_alone(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_estimate(folder, 2.0, with_float=True)
+    path = folder.path / ESTIMATE_NAME
+    content = json.loads(path.read_text())
+    digest = CostMap.load(folder.path / "costmap.safetensors").digest
+    for known, drawn in ((digest, True), ("of others", False)):
+        write_json(path, {**content, "cost_map_sha256": known})
+        report.callback(folder.path, None)  # type: ignore[misc]
+        page = Page((folder.path / "report.html").read_text())
+        assert bool(page.all("section", id="accelerator")) == drawn
+        metrics = json.loads((folder.path / "metrics.json").read_text())
+        assert any(key.startswith("estimate__") for key in metrics) == drawn
+        assert ("is of other levels" in capsys.readouterr().err) != drawn
