@@ -27,6 +27,7 @@ from halo_timing.report.result import find_evaluation
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
 from halo_timing.run.corners import characterize_corners, choose_corners
+from halo_timing.run.elsewhere import Elsewhere, Request, bound_elsewhere, simulate_elsewhere
 from halo_timing.run.session import (
     Reporter,
     Session,
@@ -47,7 +48,13 @@ FLOAT_FOLDER = "fp16"
 
 
 def run(
-    config: RunConfig, out: Path, reporter: Reporter, *, jobs: int = 1, install: bool = True
+    config: RunConfig,
+    out: Path,
+    reporter: Reporter,
+    *,
+    jobs: int = 1,
+    install: bool = True,
+    elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
     """Do everything that `config` asks for, or what is left of it.
 
@@ -59,6 +66,8 @@ def run(
         Processes at a time; no result depends on it.
     install
         Whether a PDK that is not there may be fetched.
+    elsewhere
+        Where MACs are mapped, bounded and simulated; None does it here. No result depends on it.
 
     Returns
     -------
@@ -84,6 +93,8 @@ def run(
     if out.is_dir():
         remove_leftovers(out)
 
+    if elsewhere is not None:
+        _characterize_elsewhere(elsewhere, session, mac, references, out)
     if config.corners is None:
         (out / INDEX_FILE).unlink(missing_ok=True)
         measured = characterize(session, mac, out)
@@ -104,6 +115,22 @@ def run(
     write_json(out / "manifest.json", _manifest(config, session, records))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
+
+
+def _characterize_elsewhere(
+    elsewhere: Elsewhere, session: Session, mac: Mac, references: Sequence[Mac], out: Path
+) -> None:
+    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made."""
+    own = Request(mac, out)
+    others = [
+        Request(each, out / REFERENCE_FOLDER / each.folder_name, f"{REFERENCE_FOLDER}/{each.folder_name}/")
+        for each in references
+    ]
+    bound_elsewhere(elsewhere, session, [own, *others])
+    if session.dynamic is not None:
+        worst_ps = [float(Tables.load(other.folder).period_ps.max()) for other in others]
+        fastest = [other for other, worst in zip(others, worst_ps, strict=True) if worst == min(worst_ps)]
+        simulate_elsewhere(elsewhere, session, [own, *fastest])
 
 
 def _characterize_references(session: Session, references: Sequence[Mac], out: Path) -> list[Record]:
