@@ -14,6 +14,7 @@ from halo_timing.costmap.model import CostMap
 from halo_timing.costmap.operating_points import folder_voltages, level_clock_ghz
 from halo_timing.errors import UsageError
 from halo_timing.evaluate.run import SCHEMA_VERSION as EVALUATION_VERSION
+from halo_timing.evaluate.table import LOSSES
 from halo_timing.quantize.report import QuantizationReport
 from halo_timing.tables import Tables
 
@@ -127,22 +128,27 @@ def _estimate_metrics(comparison: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluation_metrics(path: Path) -> dict[str, Any]:
-    """Loss, bits and speed of each method that was evaluated; the last two where they apply."""
-    names = ("added_nll", "perplexity", "kl", "effective_bits", "mean_period_ps")
+    """Losses, bits, speed and energies of each method that was evaluated, where they apply."""
     try:
         content = json.loads(path.read_bytes())
         if content["schema_version"] != EVALUATION_VERSION:
             raise UsageError(
-                f"{path}: schema version {content['schema_version']}, this program reads {EVALUATION_VERSION}"
+                f"{path}: schema version {content['schema_version']}, this program reads "
+                f"{EVALUATION_VERSION}; give the same `halo-timing evaluate` again"
             )
-        return {
-            f"evaluate__{row['name']}__{name}": round(float(row[name]), 6)
-            for row in content["methods"]
-            for name in names
-            if row.get(name) is not None
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names = (*(name for _, name, _ in LOSSES[content["loss"]]), "effective_bits", "mean_period_ps")
+        metrics: dict[str, Any] = {}
+        for row in content["methods"]:
+            figures = {name: row.get(name) for name in names}
+            figures |= {f"energy_fj__{name}": value for name, value in row.get("energy_fj", {}).items()}
+            metrics |= {
+                f"evaluate__{row['name']}__{name}": round(float(value), 6)
+                for name, value in figures.items()
+                if value is not None
+            }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: is no evaluation.json of `halo-timing evaluate` ({error})") from error
+    return metrics
 
 
 def _dynamic_metrics(tables: Tables, cost_map: CostMap) -> dict[str, Any]:

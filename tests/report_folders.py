@@ -243,8 +243,8 @@ def write_corners(
     write_index(folder, str(home.metadata["pdk"]), entries)
 
 
-def write_evaluation(folder: Folder) -> None:
-    """Write what an evaluation of a language model could have found."""
+def write_evaluation(folder: Folder, *, encoder: bool = False) -> None:
+    """Write what an evaluation of a language model, or of an encoder, could have found."""
     methods = [
         ("float", "", 0.0, None, None),
         ("rtn-w4", "", 0.2, 4.125, None),
@@ -256,7 +256,8 @@ def write_evaluation(folder: Folder) -> None:
     ]
     folder.evaluation = folder.path / "evaluation" / "evaluation.json"
     content = {
-        "schema_version": 1,
+        "schema_version": 2,
+        "loss": "cosine_distance" if encoder else "added_nll",
         "model": "a <model>",
         "texts": [{"name": "some text.txt", "sha256": "00"}],
         "windows": 8,
@@ -264,16 +265,18 @@ def write_evaluation(folder: Folder) -> None:
         "activations": "dynamic",
         "calibration": None,
         "cost_maps": {"own": {}, "other & co": {}},
-        "reference": {"nll": 2.5, "perplexity": 12.182},
+        "reference": {} if encoder else {"nll": 2.5, "perplexity": 12.182},
         "methods": [
             {
                 "name": name,
                 "summary": f"what {name} is",
                 "cost_map": cost_map,
-                "added_nll": added_nll,
-                "perplexity": 12.182 * math.exp(added_nll),
-                "kl": added_nll,
-                **({"effective_bits": bits} if bits else {}),
+                **(
+                    {"cosine_distance": added_nll, "similarity_error": added_nll, "neighbours_kept": 0.987}
+                    if encoder
+                    else {"added_nll": added_nll, "perplexity": 12.182 * math.exp(added_nll), "kl": added_nll}
+                ),
+                **({"effective_bits": bits, "energy_fj": {"own": 100 * bits}} if bits else {}),
                 **({"mean_period_ps": period_ps} if period_ps else {}),
             }
             for name, cost_map, added_nll, bits, period_ps in methods

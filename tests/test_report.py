@@ -109,7 +109,7 @@ def test_every_number_is_the_metric_it_names(folder: Folder, page: Page) -> None
         number = re.sub(r"[^\d.−-]", "", written).replace("−", "-")
         digits = len(number.partition(".")[2])
         as_read = float(number)
-        scaled = value * 100 if "share" in key else value
+        scaled = value * float(attributes.get("data-scale", "1"))
         assert as_read == pytest.approx(scaled, abs=0.5001 * 10**-digits)
     keys = {attributes["data-metric"] for attributes, _ in shown}
     assert {"ratio__self", "ratio__best", "level:2__freq_ghz", "quantize__halo__sqnr_db"} <= keys
@@ -371,6 +371,19 @@ def test_one_voltage_has_no_curve(page: Page) -> None:
     ((_, told),) = page.all("section", id="voltage")
     assert "Timed at one voltage, 1.10 V" in told
     assert not page.all("script", id="voltage-data")
+
+
+def test_an_encoder_is_judged_by_its_embeddings(tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_evaluation(folder, encoder=True)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="evaluation")
+    assert "embeddings" in told
+    assert "perplexity" not in told
+    shown = {a["data-metric"]: text for a, text in page.all("data") if "evaluate__" in a["data-metric"]}
+    assert shown["evaluate__own-acc__neighbours_kept"] == "98.7"
+    assert shown["evaluate__own-acc__cosine_distance"] == "0.09000"
+    assert shown["evaluate__own-acc__energy_fj__own"] == "426"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 9, "methods": []}'])

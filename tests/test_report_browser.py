@@ -92,7 +92,7 @@ def test_numbers_seen_are_those_of_the_metrics(page: Chrome, folder: Folder) -> 
     shown = evaluate(
         page,
         "[...document.querySelectorAll('data')].map((d) => [d.dataset.metric, d.textContent, "
-        "Number(d.dataset.scale ?? (/share/.test(d.dataset.metric) ? 100 : 1))])",
+        "Number(d.dataset.scale ?? 1)])",
     )
     assert len({key for key, _, _ in shown}) > 20
     for key, text, scale in shown:

@@ -35,11 +35,14 @@ class Figure:
         The number itself, as JSON text.
     text
         What is read.
+    scale
+        Factor of what is read, such as 100 for per cent.
     """
 
     key: str
     value: str
     text: str
+    scale: float = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Result:
         value = self.metrics[key]
         if index is not None:
             value, key = value[index], f"{key}[{index}]"
-        return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits))
+        return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits), scale)
 
 
 def load_result(
