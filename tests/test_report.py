@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +23,13 @@ from halo_timing.cli.evaluate import evaluate
 from halo_timing.cli.quantize import quantize
 from halo_timing.cli.report import report as report_command
 from halo_timing.errors import CostMapError, UsageError
+from halo_timing.quantize.quality import Quality
+from halo_timing.quantize.report import HALO, QuantizationReport, TensorReport
 from halo_timing.report.axis import linear_axis
+from halo_timing.report.layer_tiles import LayerTiles, ModelTiles
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
+from halo_timing.report.tiles import tile_view
 from halo_timing.tables import Tables
 from tests.report_folders import (
     Folder,
@@ -175,7 +180,7 @@ def test_names_stay_text(tmp_path: Path) -> None:
     (tmp_path / "synthesis.json").write_text(json.dumps(synthesis))
     page = Page(nasty.page())
     assert len(page.all("script")) == 3
-    assert all(attributes["class"] == "map" for attributes, _ in page.all("img"))
+    assert {attributes["class"] for attributes, _ in page.all("img")} == {"map", "spread"}
     assert not [name for _, attributes, _ in page.elements for name in attributes if name.startswith("on")]
     readable = " ".join(NASTY.split())
     assert page.all("h1")[0][1] == readable
@@ -410,6 +415,29 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "synthesis.json").write_text("{")
     with pytest.raises(CostMapError, match=r"synthesis\.json: cannot be read"):
         render_report(folder.path, folder.references, metrics)
+
+
+def test_the_tiles_of_a_very_large_model_stop_where_the_page_would_burst() -> None:
+    size = 300
+    layers = tuple(
+        LayerTiles(
+            f"layer.{index}.weight",
+            128 * size,
+            128 * size,
+            np.full((size, size), index % 3, np.uint8),
+            np.full((size, size), 80),
+        )
+        for index in range(8)
+    )
+    quality = Quality(1, 1.0, 0.1, 4.0, 3.0, (1, 0, 0), 1)
+    report = QuantizationReport(
+        tuple(TensorReport(layer.name, "F32", (1, 1), {HALO: quality}) for layer in layers), (), {}, ()
+    )
+    view = tile_view(ModelTiles((128, 128), layers), report, 3)
+    assert (len(view.names), view.more) == (5, 3)
+    assert len(json.dumps(view.details)) < 3e6
+    # A single layer is shown however large it is.
+    assert tile_view(ModelTiles((1, 1), layers[:1]), report, 3).more == 0
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))

@@ -162,6 +162,33 @@ def test_a_weight_chosen_draws_its_histogram(page: Chrome, folder: Folder) -> No
     assert drawn[37] != drawn[-64]
 
 
+def test_all_histograms_are_read_at_once(page: Chrome, folder: Folder) -> None:
+    table = Tables.load(folder.path).dynamic
+    assert table is not None
+    plot = one(page, "#spread-plot")
+    bins = int(plot.get_attribute("data-bins") or 0)
+    row, bin_number = 137, 90
+    point_at(page, plot, (row + 0.5) / 256, 1 - (bin_number + 0.5) / bins)
+    counts = table.histogram[row, 1].astype(float)
+    counts[0] = 0
+    assert one(page, "#transitions figure:has(#spread-plot) output").text == (
+        f"Weight 9, 450 to 455 ps: {100 * counts[90] / counts.sum():.2f} % of the transitions in which "
+        f"something moves, {100 * counts[91:].sum() / counts.sum():.2f} % later"
+    )
+    # It is drawn above.
+    assert one(page, "#hist-weight").get_attribute("value") == "9"
+
+
+def test_the_dots_of_the_shape_are_read(page: Chrome, folder: Folder) -> None:
+    tables = Tables.load(folder.path)
+    point_at(page, every(page, ".strip[data-positions]")[0], 0.01, 0.5)
+    fastest = int(tables.period_ps.argmin())
+    assert tables.values[fastest] == 0
+    assert one(page, "#shape-readout").text.startswith("weight 0 (0000")
+    assert f"{float(tables.period_ps[fastest]):.1f} ps" in one(page, "#shape-readout").text
+    assert one(page, "#weights-plot").get_attribute("aria-valuenow") == "0"
+
+
 def test_a_level_can_be_hidden_everywhere(page: Chrome) -> None:
     button = one(page, "#frequency button[data-level='1']")
     marks = every(page, "[data-level='1']:not(.key)")

@@ -210,7 +210,8 @@ def _estimate_step(
 
 
 def _report_step(config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
-    folders = [Path(REFERENCE_FOLDER) / reference.folder_name for reference in references]
+    # In the order in which `report` finds them.
+    folders = sorted(Path(REFERENCE_FOLDER) / reference.folder_name for reference in references)
     evaluation = find_evaluation(out, config.evaluation)
 
     def action(working: Path) -> None:

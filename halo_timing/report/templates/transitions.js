@@ -47,16 +47,27 @@ if (transitionData) {
     });
   }
 
-  // Bins of the chosen weight's histogram.
-  const lastBin = Math.ceil(high / data.bin_ps);
-  explore(find("#hist-plot"), () => [lastBin, 1], (bin) => {
-    const [first, ...counts] = data.histogram[chosen];
+  // What a bin of a weight's histogram holds.
+  const inBin = (row, bin) => {
+    const [first, ...counts] = data.histogram[row];
     const total = counts.reduce((sum, count) => sum + count, 0);
     const later = counts.slice(Math.max(bin + 1 - (first ?? 0), 0)).reduce((sum, count) => sum + count, 0);
     const share = (count) => `${fixed(total ? (100 * count) / total : 0, 2)} %`;
-    find("#hist-bin").textContent = `Weight ${fixed(data.value[chosen], 0)}, ${fixed(bin * data.bin_ps, 0)} to `
-      + `${fixed((bin + 1) * data.bin_ps, 0)} ps: ${share(counts[bin - first] ?? 0)} of its transitions, ${share(later)} later`;
-  });
+    return `Weight ${fixed(data.value[row], 0)}, ${fixed(bin * data.bin_ps, 0)} to ${fixed((bin + 1) * data.bin_ps, 0)} ps: `
+      + `${share(counts[bin - first] ?? 0)} of the transitions in which something moves, ${share(later)} later`;
+  };
+  const lastBin = Math.ceil(high / data.bin_ps);
+  explore(find("#hist-plot"), () => [lastBin, 1], (bin) => { find("#hist-bin").textContent = inBin(chosen, bin); });
+
+  const spread = find("#spread-plot");
+  if (spread) {
+    const bins = Number(spread.dataset.bins);
+    const note = spread.closest("figure").querySelector("output");
+    explore(spread, () => [data.value.length, bins], (row, down) => {
+      chooseWeight(data.value[row]);
+      note.textContent = inBin(row, bins - 1 - down);
+    });
+  }
 
   // The dot nearest to the pointer.
   const cloud = find("#cloud-plot");

@@ -73,3 +73,17 @@ plot.addEventListener("keydown", (event) => {
   event.preventDefault();
   read(steps[event.key]);
 });
+
+// The dots of the shape: the nearest one of the row is read, above too.
+const [shapeLow, shapeHigh] = find("#shape-readout").dataset.axis.split(" ").map(Number);
+for (const strip of all(".strip[data-positions]")) {
+  const positions = strip.dataset.positions.split(" ").map(Number);
+  strip.addEventListener("pointermove", (event) => {
+    const box = strip.getBoundingClientRect();
+    const ps = shapeLow + ((shapeHigh - shapeLow) * (event.clientX - box.left)) / box.width;
+    const far = (position) => Math.abs(weights.period_ps[position] - ps);
+    const nearest = positions.reduce((best, position) => (far(position) < far(best) ? position : best));
+    read(nearest);
+    find("#shape-readout").textContent = facts(nearest).slice(0, 2).map(([name, text]) => `${name} ${text}`).join(": ");
+  });
+}
