@@ -141,10 +141,14 @@ def show(comparison: Comparison) -> None:
         console.print(f"Supply: levels {levels} V, fastest first; all else {max(levels_v):.3f} V")
     console.print(
         "HALO is: how much faster its levels are. limit: share of the time in which memory is the limit "
-        f"({comparison.memory.bandwidth_gb_s:g} GB/s).\n"
-        "mJ and FP16: unknown until characterised (`mac float` makes FP16). A model: linear layers only.",
+        f"({comparison.memory.bandwidth_gb_s:g} GB/s). A model: linear layers only; --json has energy by part "
+        "and every layer.",
         markup=False,
     )
+    if macs.float_unit is None:
+        console.print("FP16 is unknown until `halo-timing mac float` has made it, for --fp16.", markup=False)
+    if any(item.energy_mj.total is None for estimates in comparison.estimates.values() for item in estimates):
+        console.print("mJ is - where a MAC was not simulated.", markup=False)
 
 
 def _row(item: Estimate, halo: Estimate) -> list[str]:
