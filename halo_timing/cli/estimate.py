@@ -141,8 +141,8 @@ def show(comparison: Comparison) -> None:
         console.print(f"Supply: levels {levels} V, fastest first; all else {max(levels_v):.3f} V")
     console.print(
         "HALO is: how much faster its levels are. limit: share of the time in which memory is the limit "
-        f"({comparison.memory.bandwidth_gb_s:g} GB/s). A model: linear layers only; --json has energy by part "
-        "and every layer.",
+        f"({comparison.memory.bandwidth_gb_s:g} GB/s). A model: linear layers only. --json: energy by part "
+        "and layer by layer.",
         markup=False,
     )
     if macs.float_unit is None:

@@ -84,9 +84,9 @@ def _show(metrics: dict[str, Any], out: Path) -> None:
             f"{metrics['quantize__halo__level_shares'][0]:.0%} of the weights at the fast level",
             soft_wrap=True,
         )
-    names = {"self": "one clock", "best": "best", "w8a8_best": "W8A8 on best", "fp16": "FP16"}
+    names = {"self": "one clock", "best": "the best MAC", "w8a8_best": "W8A8 on that", "fp16": "FP16"}
     speedups = {name: metrics.get(f"estimate__prefill__speedup__{key}") for key, name in names.items()}
     if speedups["best"] is not None:
         told = ", ".join(f"{ratio:.2f}x {name}" for name, ratio in speedups.items() if ratio is not None)
-        console.print(f"Prefill     {told}, on a 128x128 array", soft_wrap=True)
+        console.print(f"Prefill     {told} (times as fast, 128x128 array)", soft_wrap=True)
     console.print(f"Report      {out / 'report.html'}", markup=False, soft_wrap=True)
