@@ -11,7 +11,7 @@ import numpy as np
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
-from halo_timing.costmap.operating_points import folder_voltages, level_clock_ghz
+from halo_timing.costmap.operating_points import corner_clocks, folder_voltages
 from halo_timing.errors import UsageError
 from halo_timing.evaluate.run import SCHEMA_VERSION as EVALUATION_VERSION
 from halo_timing.evaluate.table import LOSSES
@@ -101,16 +101,20 @@ def _worst_ps(folder: Path, cost_map: CostMap) -> float | None:
 
 
 def _voltage_metrics(out: Path, cost_map: CostMap) -> dict[str, Any]:
-    """Clock of each level at every corner of other voltages, and the fit; none where there is one voltage."""
-    model = folder_voltages(out, cost_map)
-    if model.curve is None:
+    """Clock of each level at every corner and the law that was fitted; none where there is one corner."""
+    corners = corner_clocks(out, cost_map)
+    if len(corners) == 1:
         return {}
-    about = model.summary()
-    return {
-        f"level:{index}__freq_ghz__corner:{name}": round(level_clock_ghz(cost_map, model, index, vdd), 6)
-        for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
-        for index in range(len(cost_map.levels))
-    } | {f"voltage__{name}": about[name] for name in ("threshold_v", "alpha", "largest_residual")}
+    metrics: dict[str, Any] = {
+        f"level:{index}__freq_ghz__corner:{corner.name}": round(freq_ghz, 6)
+        for corner in corners
+        for index, freq_ghz in enumerate(corner.freq_ghz)
+    }
+    model = folder_voltages(out, cost_map)
+    if model.curve is not None:
+        about = model.summary()
+        metrics |= {f"voltage__{name}": about[name] for name in ("threshold_v", "alpha", "largest_residual")}
+    return metrics
 
 
 def _estimate_metrics(comparison: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -361,7 +362,7 @@ def test_clocks_against_voltage(supplies: list[float], tmp_path: Path) -> None:
         corner = f"typ_{vdd_v:.2f}V".replace(".", "p")
         for index, level in enumerate(levels):
             ghz = f"{level['freq_ghz'] / slower:.3f} GHz"
-            assert f"level {index}, measured at {corner}: {ghz} at {vdd_v:.3f} V" in marks
+            assert f"level {index}, measured at {corner}: {ghz} at {vdd_v:.3f} V, 25 °C" in marks
     sampled = json.loads(page.all("script", id="voltage-data")[0][1])
     for vdd_v, ghz in zip(sampled["vdd_v"], sampled["freq_ghz"][0], strict=True):
         slower = vdd_v / (vdd_v - 0.35) ** 1.4 / (1.1 / 0.75**1.4)
@@ -370,6 +371,23 @@ def test_clocks_against_voltage(supplies: list[float], tmp_path: Path) -> None:
     assert (
         f"--corners {','.join(sorted([*(f'typ_{v:.2f}V'.replace('.', 'p') for v in supplies)]))},typ" in told
     )
+
+
+def test_corners_of_another_temperature_are_not_on_the_curve(tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_corners(tmp_path, [0.9, 1.0])
+    there = tmp_path / "corners" / "typ_1p00V"
+    hot = Tables.load(there)
+    replace(hot, metadata={**hot.metadata, "temperature_c": 125.0}).save(there)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="voltage")
+    assert "Two voltages and two parameters" in told
+    marks = {a["aria-label"]: a["class"].split() for a, _ in page.all("button", _class="point")}
+    kinds = [kinds[-1] for label, kinds in marks.items() if label.startswith("level 1, measured")]
+    assert kinds == ["point", "behind", "point"]
+    assert re.search(r"typ_1p00V ?1\.00 ?125 ?", told)
+    assert "typ_0p90V,typ_1p00V,typ" in told
+    assert folder.metrics["level:1__freq_ghz__corner:typ_1p00V"] < folder.metrics["level:1__freq_ghz"]
 
 
 def test_one_voltage_has_no_curve(page: Page) -> None:

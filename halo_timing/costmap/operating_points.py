@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,44 @@ def voltage_model(tables: Sequence[Tables], source: str) -> VoltageModel:
     """Model of the corners that differ from the first in voltage alone."""
     alike = comparable(tables)
     return VoltageModel.through(alike, [periods_from(each, source) for each in alike])
+
+
+@dataclass(frozen=True)
+class CornerClocks:
+    """Clock of each level at a corner, its margin included; `name`, supply and temperature of the corner."""
+
+    name: str
+    vdd_v: float
+    temperature_c: float
+    freq_ghz: tuple[float, ...]
+
+
+def corner_clocks(folder: Path, cost_map: CostMap) -> list[CornerClocks]:
+    """Clocks of a cost map's levels at every corner in a result folder, by rising supply.
+
+    Raises
+    ------
+    CostMapError
+        If tables are damaged.
+    UsageError
+        If a corner was not simulated whose simulated periods are asked for.
+    """
+    source, margin = str(cost_map.metadata["period_from"]), float(cost_map.metadata["margin"])
+    chosen = [np.isin(cost_map.values, level.codebook) for level in cost_map.levels]
+    corners = []
+    for tables in load_corners(folder):
+        period_ps = periods_from(tables, source)
+        slowest_ps = [float(period_ps[values].max()) * (1 + margin) for values in chosen]
+        about = tables.metadata
+        corners.append(
+            CornerClocks(
+                str(about["corner"]),
+                float(about["vdd_v"]),
+                float(about["temperature_c"]),
+                tuple(1e3 / slowest for slowest in slowest_ps),
+            )
+        )
+    return sorted(corners, key=lambda corner: (corner.vdd_v, corner.name))
 
 
 def folder_voltages(folder: Path, cost_map: CostMap) -> VoltageModel:

@@ -92,7 +92,7 @@ def commands(result: Result) -> Commands:
     estimate = result.estimate
     has_float = estimate is not None and FP16 in estimate["order"]
     return Commands(
-        characterize=_characterize(result.mac, result.voltage.corners if result.voltage else ()),
+        characterize=_characterize(result.mac, [corner.name for corner in result.corners]),
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",

@@ -10,7 +10,7 @@ from typing import Any
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
-from halo_timing.costmap.operating_points import folder_voltages
+from halo_timing.costmap.operating_points import CornerClocks, corner_clocks, folder_voltages
 from halo_timing.costmap.voltage import VoltageModel
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.quantize.report import QuantizationReport
@@ -78,6 +78,7 @@ class Result:
     tiles: ModelTiles | None = None
     evaluation: Mapping[str, Any] | None = None
     voltage: VoltageModel | None = None
+    corners: tuple[CornerClocks, ...] = ()
 
     @property
     def best(self) -> MacResult | None:
@@ -125,6 +126,7 @@ def load_result(
         tiles=load_tiles(out / MODEL_FOLDER) if has_model else None,
         evaluation=read_json(evaluation) if evaluation else None,
         voltage=folder_voltages(out, cost_map),
+        corners=tuple(corner_clocks(out, cost_map)),
     )
 
 

@@ -18,13 +18,20 @@ _SAMPLES = 61
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of the plot, in per cent of its axes; `chosen` if it is where the cost map runs the level."""
+    """A point of the plot, in per cent of its axes.
+
+    Parameters
+    ----------
+    kind
+        Of CSS: empty for what was measured, ``behind`` if at another process or temperature than the curve,
+        ``diamond`` for where the cost map runs the level.
+    """
 
     level: int
     text: str
     left: float
     bottom: float
-    chosen: bool
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,17 @@ class LevelCurve:
 
 @dataclass(frozen=True)
 class CornerRow:
-    """A corner that was measured: its supply, the clock of each level, and how far the fit is off at most."""
+    """A corner that was measured: its supply, the clock of each level, and how far the fit is off at most.
+
+    Parameters
+    ----------
+    residual
+        A dash where the corner is not on the curve.
+    """
 
     name: str
     vdd_v: str
+    temperature_c: str
     clocks: tuple[Figure, ...]
     residual: str
 
@@ -80,32 +94,36 @@ def voltage_view(result: Result) -> VoltageView | None:
         [level_clock_ghz(result.cost_map, model, index, vdd) for vdd in sampled_v]
         for index in _levels(result)
     ]
-    measured = [
-        [level_clock_ghz(result.cost_map, model, index, vdd) for vdd in model.vdd_v]
-        for index in _levels(result)
-    ]
-    x = linear_axis(low, high, 6)
-    y = linear_axis(0, max(max(clocks) for clocks in (*freq_ghz, *measured)))
+    supplies = [corner.vdd_v for corner in result.corners]
+    x = linear_axis(min(supplies), max(supplies), 6)
+    y = linear_axis(
+        0, max(clock for clocks in (*freq_ghz, *(c.freq_ghz for c in result.corners)) for clock in clocks)
+    )
     marks = []
-    for index in _levels(result):
-        level = result.cost_map.levels[index]
-        for name, vdd, clock in zip(model.corners, model.vdd_v, measured[index], strict=True):
-            text = f"level {index}, measured at {name}: {fixed(clock, 3)} GHz at {fixed(vdd, 3)} V"
-            marks.append(Mark(index, text, x.at(vdd), y.at(clock), chosen=False))
+    for index, level in enumerate(result.cost_map.levels):
+        for corner in result.corners:
+            text = (
+                f"level {index}, measured at {corner.name}: {fixed(corner.freq_ghz[index], 3)} GHz at "
+                f"{fixed(corner.vdd_v, 3)} V, {fixed(corner.temperature_c)} °C"
+            )
+            kind = "" if corner.name in model.corners else "behind"
+            marks.append(Mark(index, text, x.at(corner.vdd_v), y.at(corner.freq_ghz[index]), kind))
         text = f"level {index} runs at {fixed(level.freq_ghz, 3)} GHz and {fixed(level.vdd_v, 3)} V"
-        marks.append(Mark(index, text, x.at(level.vdd_v), y.at(level.freq_ghz), chosen=True))
+        marks.append(Mark(index, text, x.at(level.vdd_v), y.at(level.freq_ghz), "diamond"))
     about = model.summary()
     return VoltageView(
         corners=tuple(
             CornerRow(
-                name,
-                fixed(vdd, 2),
+                corner.name,
+                fixed(corner.vdd_v, 2),
+                fixed(corner.temperature_c),
                 tuple(
-                    result.figure(f"level:{index}__freq_ghz__corner:{name}", 3) for index in _levels(result)
+                    result.figure(f"level:{index}__freq_ghz__corner:{corner.name}", 3)
+                    for index in _levels(result)
                 ),
-                percent(max((_residual(result, model, index, vdd) for index in _levels(result)), key=abs)),
+                _residual(result, model, corner.vdd_v) if corner.name in model.corners else fixed(None),
             )
-            for name, vdd in zip(model.corners, model.vdd_v.tolist(), strict=True)
+            for corner in result.corners
         ),
         x=x,
         y=y,
@@ -135,10 +153,13 @@ def _levels(result: Result) -> range:
     return range(len(result.cost_map.levels))
 
 
-def _residual(result: Result, model: VoltageModel, index: int, vdd_v: float) -> float:
+def _residual(result: Result, model: VoltageModel, vdd_v: float) -> str:
+    """How far the fit is off a corner for the level where it is furthest off."""
     assert model.curve is not None
-    chosen = np.isin(result.cost_map.values, result.cost_map.levels[index].codebook)
-    return float(model.curve.at(vdd_v)[chosen].max() / model.at(vdd_v)[chosen].max() - 1)
+    chosen = [np.isin(result.cost_map.values, level.codebook) for level in result.cost_map.levels]
+    fitted_ps, measured_ps = model.curve.at(vdd_v), model.at(vdd_v)
+    off = [float(fitted_ps[values].max() / measured_ps[values].max() - 1) for values in chosen]
+    return percent(max(off, key=abs))
 
 
 def _warning(model: VoltageModel) -> str:
