@@ -14,6 +14,7 @@ from halo_timing.accelerator.shapes import published_shapes
 from halo_timing.accelerator.tile_levels import SharedLevels
 from halo_timing.accelerator.workload import PHASES, Workload
 from halo_timing.cli.report import report
+from halo_timing.cli.run import show_summary
 from halo_timing.costmap.model import CostMap
 from halo_timing.files import write_json
 from halo_timing.metrics import collect_metrics
@@ -90,6 +91,22 @@ def test_unknown_energy_is_called_unknown(folder: Folder) -> None:
 def test_a_folder_without_an_estimate_has_no_section(folder: Folder) -> None:
     metrics = collect_metrics(folder.path, folder.references, "model" if folder.model else None)
     assert not Page(render_report(folder.path, folder.references, metrics)).all("section", id="accelerator")
+
+
+@pytest.mark.parametrize("with_float", [True, False])
+def test_a_runs_summary_names_every_baseline(
+    folder: Folder, with_float: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = write_estimate(folder, 2.0, with_float)
+    show_summary(metrics, folder.path)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Prefill")]
+    keys = {"self": "one clock", "best": "the best MAC", "w8a8_best": "W8A8 on that", "fp16": "FP16"}
+    for key, name in keys.items():
+        ratio = metrics[f"estimate__prefill__speedup__{key}"]
+        assert (ratio is not None) == (key != "fp16" or with_float)
+        assert (name in line) == (ratio is not None)
+        if isinstance(ratio, float):
+            assert f"{ratio:.2f}x {name}" in line
 
 
 def test_drawing_again_keeps_an_estimate_of_these_levels_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,11 @@ def run(
     jobs = jobs or default_jobs()
     with TerminalReporter() as reporter, chosen_place(jobs, scheduler, cluster) as elsewhere:
         metrics = run_chain(settings, out, reporter, jobs=jobs, elsewhere=elsewhere)
-    _show(metrics, out)
+    show_summary(metrics, out)
 
 
-def _show(metrics: dict[str, Any], out: Path) -> None:
+def show_summary(metrics: Mapping[str, Any], out: Path) -> None:
+    """Print the figures to read first."""
     console = Console(highlight=False)
     console.print(
         f"\nFast level  {metrics['level:0__freq_ghz']:.2f} GHz with {metrics['level:0__values']} values: "
@@ -85,8 +87,8 @@ def _show(metrics: dict[str, Any], out: Path) -> None:
             soft_wrap=True,
         )
     names = {"self": "one clock", "best": "the best MAC", "w8a8_best": "W8A8 on that", "fp16": "FP16"}
-    speedups = {name: metrics.get(f"estimate__prefill__speedup__{key}") for key, name in names.items()}
-    if speedups["best"] is not None:
-        told = ", ".join(f"{ratio:.2f}x {name}" for name, ratio in speedups.items() if ratio is not None)
-        console.print(f"Prefill     {told} (times as fast, 128x128 array)", soft_wrap=True)
+    speedups = {key: metrics.get(f"estimate__prefill__speedup__{key}") for key in names}
+    told = [f"{ratio:.2f}x {names[key]}" for key, ratio in speedups.items() if ratio is not None]
+    if told:
+        console.print(f"Prefill     {', '.join(told)} (times as fast, 128x128 array)", soft_wrap=True)
     console.print(f"Report      {out / 'report.html'}", markup=False, soft_wrap=True)
