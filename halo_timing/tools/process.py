@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from halo_timing.errors import ToolError, UsageError
+from halo_timing.errors import ToolCrashError, ToolError, UsageError
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Finished:
     seconds: float
 
     @property
+    def failure(self) -> type[ToolError]:
+        """What to raise of a failure: another attempt may mend a crash, not a refusal."""
+        return ToolCrashError if self.return_code < 0 else ToolError
+
+    @property
     def ended_by(self) -> str:
         """How it ended, in words: ``exit status 3`` or ``SIGSEGV``."""
         if self.return_code >= 0:
@@ -43,6 +48,17 @@ class Finished:
         with suppress(ValueError):
             return signal.Signals(-self.return_code).name
         return f"signal {-self.return_code}"
+
+
+# Programs that run at this moment, for :func:`stop_running`.
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def stop_running() -> None:
+    """End every program that this process started, with what they started: before this process ends."""
+    for process in list(_running):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -95,7 +111,7 @@ def run_tool(
     Raises
     ------
     ToolError
-        If the program cannot be started, or the time is over.
+        If the program cannot be started, or (`ToolCrashError`) the time is over.
     UsageError
         If the log cannot be written.
     """
@@ -104,6 +120,8 @@ def run_tool(
     started = time.monotonic()
     try:
         log_path.parent.mkdir(parents=True, exist_ok=True)
+        # A program that a killed run left behind may still be writing to the old file.
+        log_path.unlink(missing_ok=True)
         out_stream = log_path.open("wb")
     except OSError as error:
         raise UsageError(
@@ -125,17 +143,19 @@ def run_tool(
             raise ToolError(f"{name} cannot be started: {error}", log_path) from error
         finally:
             error_path.unlink()
+        _running.add(process)
         try:
             if memory_limit_mb is not None:
                 _limit_memory(process, memory_limit_mb)
             process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise ToolError(
+            raise ToolCrashError(
                 f"{name} was stopped after {timeout_s:g} s without an end; give it more time or less to do",
                 log_path,
             ) from None
         finally:
             _stop(process)
+            _running.discard(process)
             error_stream.seek(0)
             shutil.copyfileobj(error_stream, out_stream)
         error_stream.seek(0)
