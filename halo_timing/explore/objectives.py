@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.costmap.codebooks import choose_codebook
-from halo_timing.costmap.distributions import Distribution, Floats, fit_codebook
+from halo_timing.costmap.distributions import Distribution, fit_codebook
 from halo_timing.study import fast_class_ps
 
 #: A level takes a codebook of at least so many values: what tiles of fewer lose shows in no mean.
@@ -77,7 +76,7 @@ def best_mix(values: Values, period_ps: Periods, quality: Quality, min_sqnr_db: 
     levels. Smaller periods never make it slower, which pruning relies on.
     """
     order = np.argsort(period_ps, kind="stable")
-    limits, last = np.unique(period_ps[order], return_index=False), []
+    limits = np.unique(period_ps)
     last = np.searchsorted(period_ps[order], limits, side="right")
     zero = float(period_ps[values == 0].max(initial=0.0))
     allowed_noise = 10 ** (-min_sqnr_db / 10)
@@ -129,7 +128,9 @@ class ValueSet:
     sqnr_db: float
 
 
-def value_sets(values: Values, period_ps: Periods, sizes: Sequence[int], distribution: Distribution) -> list[ValueSet]:
+def value_sets(
+    values: Values, period_ps: Periods, sizes: Sequence[int], distribution: Distribution
+) -> list[ValueSet]:
     """Find the best set of each size at each period where a slower clock brings a better one.
 
     Returns
@@ -162,10 +163,3 @@ def value_sets(values: Values, period_ps: Periods, sizes: Sequence[int], distrib
 
 def _fit(codebook: Values, distribution: Distribution) -> float:
     return min(fit_codebook(codebook, distribution).sqnr_db, 1e3)
-
-
-@lru_cache(maxsize=8)
-def all_values(width: int, signed: bool) -> Floats:
-    """Every value of an operand."""
-    start = -(1 << (width - 1)) if signed else 0
-    return np.arange(start, start + (1 << width), dtype=np.float64)

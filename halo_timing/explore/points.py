@@ -1,7 +1,7 @@
 """What is done with one point: functions of files and parameters alone, so that they can run anywhere.
 
 In order of cost: :func:`map_point`, :func:`bound_point`, :func:`prove_point`, :func:`simulate_point`,
-:func:`clock_point`. Each takes the folder for its files, its inputs by name, and JSON parameters, as
+:func:`clock_point`; :func:`sets_point` needs no tool. Each takes the folder for its files, its inputs by name, and JSON parameters, as
 :class:`halo_timing.execution.work.Work` says. Logs go into ``logs``.
 """
 
@@ -22,6 +22,8 @@ from halo_timing.characterization import Mapped, Trial, characterize_netlist
 from halo_timing.dynamic_characterization import DynamicOptions, characterize_dynamics, simulation_of
 from halo_timing.equivalence import prove_equivalence
 from halo_timing.errors import FlowError
+from halo_timing.explore.objectives import value_sets
+from halo_timing.explore.weights import distribution_of
 from halo_timing.files import sha256_json, write_json, write_text
 from halo_timing.gate_level import write_sdf, write_sources
 from halo_timing.held_weight import HeldWeight, find_held_weight
@@ -46,6 +48,8 @@ TABLES = ("tables.safetensors", "paths.json")
 SYNTHESIS = "synthesis.json"
 DYNAMIC = "dynamic.safetensors"
 CLOCKED = "clocked.json"
+SETS = "sets.json"
+SAMPLE = "weights.npy"
 _RTL, _LIBERTY = "rtl_", "liberty_"
 
 
@@ -137,13 +141,14 @@ class _Bench:
     def netlist(self) -> Netlist:
         return Netlist.from_json(json.loads(self.inputs[NETLIST].read_text()), self.library)
 
-    def tables(self) -> Tables:
-        """Tables among the inputs, whatever paths they have."""
-        with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
-            for table in (*TABLES, DYNAMIC):
-                if table in self.inputs:
-                    (Path(name) / table).write_bytes(self.inputs[table].read_bytes())
-            return Tables.load(Path(name))
+
+def _read_tables(inputs: Mapping[str, Path]) -> Tables:
+    """Tables among the inputs, whatever paths they have."""
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        for table in (*TABLES, DYNAMIC):
+            if table in inputs:
+                (Path(name) / table).write_bytes(inputs[table].read_bytes())
+        return Tables.load(Path(name))
 
 
 def _pair(names: Any) -> tuple[str, str] | None:
@@ -270,7 +275,7 @@ def simulate_point(folder: Path, inputs: Mapping[str, Path], parameters: Mapping
         If the library lacks what it takes.
     """
     bench = _Bench(inputs, parameters)
-    bounds = bench.tables()
+    bounds = _read_tables(inputs)
     options = DynamicOptions()
     simulation = simulation_of(
         bench.mac,
@@ -304,7 +309,7 @@ def clock_point(folder: Path, inputs: Mapping[str, Path], parameters: Mapping[st
         If the result is wrong in any cycle, or a tool fails.
     """
     bench = _Bench(inputs, parameters)
-    mac, tables, level = bench.mac, bench.tables(), parameters["level"]
+    mac, tables, level = bench.mac, _read_tables(inputs), parameters["level"]
     netlist = bench.netlist()
     build = folder / LOGS / "bench"
     sources = write_sources(netlist, folder / LOGS / "gates")
@@ -338,3 +343,32 @@ def _slowest(tables: Tables, codebook: Iterable[int]) -> dict[str, list[list[int
         return {}
     rows = {int(value): row for row, value in enumerate(dynamic.values)}
     return {str(value): dynamic.worst[rows[value]].tolist() for value in codebook if value in rows}
+
+
+def sets_point(folder: Path, inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> None:
+    """Find the best set of each size at each period: ``sets.json``.
+
+    Parameters give ``sizes`` and ``weights``, the distribution's name; a sample of weights may be an input.
+
+    Raises
+    ------
+    HaloTimingError
+        If a table is damaged.
+    """
+    tables = _read_tables(inputs)
+    sample = np.load(inputs[SAMPLE], allow_pickle=False) if SAMPLE in inputs else None
+    signed = bool(tables.values.min() < 0)
+    distribution = distribution_of(parameters["weights"], sample, signed=signed)
+    found = value_sets(tables.values, tables.period_ps, parameters["sizes"], distribution)
+    write_json(
+        folder / SETS,
+        [
+            {
+                "size": each.size,
+                "period_ps": round(each.period_ps, 6),
+                "sqnr_db": round(each.sqnr_db, 4),
+                "values": list(each.values),
+            }
+            for each in found
+        ],
+    )
