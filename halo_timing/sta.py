@@ -279,11 +279,10 @@ def probe(
         sdf_path = Path(name) / "delays.sdf"
         arrivals = write_delays(netlist, interface, conditions, sta, sdf_path, log_folder / "sta_delays.log")
         log_path = log_folder / "sta_worst.log"
-        reports = _run_cases(
-            netlist, interface, conditions, sta, sdf_path, arrivals, stages, cases, log_path
-        )
+        reports = _run_cases(netlist, interface, conditions, sta, sdf_path, arrivals, stages, cases, log_path)
     periods = [
-        [path.period_ps if (path := reports[f"{case} {stage}"]) else 0.0 for stage in stages] for case in cases
+        [path.period_ps if (path := reports[f"{case} {stage}"]) else 0.0 for stage in stages]
+        for case in cases
     ]
     bounds = np.array(periods[1:], np.float64).reshape(len(values), len(stages))
     return Probe(tuple(stages), tuple(periods[0]), tuple(values), bounds)

@@ -146,9 +146,7 @@ class Campaign:
     _qualities: dict[bool, Quality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.states = {
-            point.name: State(point, conventional=point.mac.conventional) for point in self.points
-        }
+        self.states = {point.name: State(point, conventional=point.mac.conventional) for point in self.points}
 
     def run(self) -> None:
         """Go on until nothing is left to do.
@@ -189,9 +187,7 @@ class Campaign:
     def quality(self, signed: bool) -> Quality:
         """Noise of codebooks under the goal's weights."""
         if signed not in self._qualities:
-            self._qualities[signed] = Quality(
-                distribution_of(self.goal.weights, self.sample, signed=signed)
-            )
+            self._qualities[signed] = Quality(distribution_of(self.goal.weights, self.sample, signed=signed))
         return self._qualities[signed]
 
     def candidate(self, state: State) -> Candidate:
@@ -238,9 +234,7 @@ class Campaign:
         bounds: list[Work] = []
         for states in classes.values():
             verdicts = self.verdicts(states)
-            waiting = [
-                state for state in states if state.tables is None and verdicts[state.point.name].kept
-            ]
+            waiting = [state for state in states if state.tables is None and verdicts[state.point.name].kept]
             waiting.sort(key=lambda state: (self._promise(state), state.point.name))
             bounds += [self._work("bounds", state) for state in waiting[:_BATCH]]
         if bounds:

@@ -191,19 +191,22 @@ def _check(path: Path, space: Space) -> None:
         raise refuse("space.recipe", wrong[0], f"flows/recipes.toml has {', '.join(recipes())}")
     if wrong := [spec for spec in axes.conventional if spec not in axes.mac]:
         raise refuse("space.conventional", wrong[0], "is not among space.mac; name it there too")
-    reserved = {"ADDER": "adder", "PIPELINE": "pipeline", **dict.fromkeys(_WIDTH_NAMES, "width")}
+    reserved = {"ADDER": "adder", "PIPELINE": "pipeline", **dict.fromkeys(WIDTH_NAMES, "width")}
     if wrong := [name for name in axes.parameters if name in reserved]:
         raise refuse("space.parameters", wrong[0], f"is set by space.{reserved[wrong[0]]}")
     if not goal.sizes or min(goal.sizes) < 2 or len(set(goal.sizes)) < len(goal.sizes):
         raise refuse("goal.sizes", list(goal.sizes), "different sizes of at least 2 values are wanted")
     if not {"time"} <= set(goal.objectives):
-        raise refuse("goal.objectives", list(goal.objectives), 'time must be among them, as in ["time", "area"]')
+        raise refuse(
+            "goal.objectives", list(goal.objectives), 'time must be among them, as in ["time", "area"]'
+        )
 
 
-_WIDTH_NAMES = ("WEIGHT_WIDTH", "ACTIVATION_WIDTH", "ACCUMULATOR_WIDTH")
+#: Parameters of mac.v that set operands and sum.
+WIDTH_NAMES = ("WEIGHT_WIDTH", "ACTIVATION_WIDTH", "ACCUMULATOR_WIDTH")
 # As mac.v has them.
 _DEFAULTS: Mapping[str, Parameter] = {
-    **dict(zip(_WIDTH_NAMES, (8, 8, 24), strict=True)),
+    **dict(zip(WIDTH_NAMES, (8, 8, 24), strict=True)),
     "ADDER": "kogge_stone",
     "PIPELINE": "two_stage",
 }
@@ -285,9 +288,11 @@ def _candidates(path: Path, axes: Axes) -> Iterator[Point | Skipped]:
 
 def _parameters(mac: Mac, named: Mapping[str, str]) -> dict[str, str]:
     """Parameters of ``mac.v`` that a combination changes."""
-    changes = {name.upper(): value for name, value in named.items() if name in ("adder", "pipeline") and value}
+    changes = {
+        name.upper(): value for name, value in named.items() if name in ("adder", "pipeline") and value
+    }
     if named.get("width"):
-        changes |= dict(zip(_WIDTH_NAMES, map(str, _widths(named["width"])), strict=True))
+        changes |= dict(zip(WIDTH_NAMES, map(str, _widths(named["width"])), strict=True))
     changes |= {name: value for name, value in named.items() if name.isupper()}
     default = {**_DEFAULTS, **mac.parameters}
     return {name: value for name, value in changes.items() if str(default.get(name)) != value}
@@ -295,7 +300,7 @@ def _parameters(mac: Mac, named: Mapping[str, str]) -> dict[str, str]:
 
 def _point(spec: str, own: bool, full: str, mac: Mac, recipe: str) -> Point | Skipped:
     parameters = {**_DEFAULTS, **mac.parameters}
-    weight, activation, total = (int(parameters[name]) for name in _WIDTH_NAMES)
+    weight, activation, total = (int(parameters[name]) for name in WIDTH_NAMES)
     adder, pipeline, width = (
         ("", "", "")
         if own
@@ -305,7 +310,9 @@ def _point(spec: str, own: bool, full: str, mac: Mac, recipe: str) -> Point | Sk
     further = sorted(
         f"{name}={value}"
         for name, value in parameters.items()
-        if not own and name not in ("MULTIPLIER", "ADDER", "PIPELINE", *_WIDTH_NAMES) and f"{name}=" not in spec
+        if not own
+        and name not in ("MULTIPLIER", "ADDER", "PIPELINE", *WIDTH_NAMES)
+        and f"{name}=" not in spec
     )
     structure = ":".join([structure, ",".join(further)]) if further and ":" not in structure else structure
     name = "-".join(filter(None, [structure, adder, pipeline, width, recipe]))

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.costmap.distributions import DISTRIBUTIONS, Distribution, empirical, magnitudes, named_distribution
+from halo_timing.costmap.distributions import (
+    DISTRIBUTIONS,
+    Distribution,
+    empirical,
+    magnitudes,
+    named_distribution,
+)
 from halo_timing.errors import CheckpointError
 from halo_timing.models import model_path
 from halo_timing.quantize.checkpoint import Checkpoint
