@@ -1,1 +1,1 @@
-"""MACs, adders, pipelines, widths, recipes and cells searched together: which is fastest for which codebooks."""
+"""MACs, adders, pipelines, widths, recipes and cells searched together for the fastest."""

@@ -43,7 +43,7 @@ class Winner:
 
 
 def find_winner(campaign: Campaign, states: Sequence[State]) -> Winner | None:
-    """Fastest point of a class that was proved and, where it is of the family, clocked; None if there is none."""
+    """Fastest point of a class that was proved and, if of the family, clocked; None if there is none."""
     for state in campaign.front(states):
         mix = campaign.estimate(state).high
         checked = state.clocked is not None or state.point.mac.top != "mac"
@@ -186,7 +186,7 @@ def _funnel(campaign: Campaign, klass: Class, states: Sequence[State]) -> list[d
         (
             "mapped",
             len(states) + len(same),
-            "synthesised, checked on every operand pair, timed for a few weights",
+            "synthesised, checked against products, timed for a few weights",
         ),
         ("different netlists", len(states), "the same netlist is looked at once"),
         ("bounded", len(bounded), "the others were surely beaten after the first look"),
@@ -270,7 +270,8 @@ def _paragraph(answer: Mapping[str, Any], min_sqnr_db: float, weights: str) -> s
         for level in levels
     )
     text = [
-        f"Where {weights} weights must keep {min_sqnr_db:g} dB, the fastest MAC is {winner['spec']}: {books}, "
+        f"Where {weights} weights must keep {min_sqnr_db:g} dB, the fastest MAC is {winner['spec']}: "
+        f"{books}, "
         f"{winner['mix']['period_ps']:.0f} ps a multiplication in the mean."
     ]
     if baseline is None:
@@ -279,15 +280,15 @@ def _paragraph(answer: Mapping[str, Any], min_sqnr_db: float, weights: str) -> s
     if winner["conventional"]:
         text.append("That is a conventional MAC: weight-aware ones gain nothing here.")
     text.append(
-        f"Its fast level is {winner['self']:.2f}x its own slowest weight, and {baseline['best_fast']:.2f}x the "
-        f"fastest conventional MAC of the space, {baseline['spec']}, at that one's slowest weight "
+        f"Its fast level is {winner['self']:.2f}x its own slowest weight, and {baseline['best_fast']:.2f}x "
+        f"the fastest conventional MAC of the space, {baseline['spec']}, at that one's slowest weight "
         f"({baseline['worst_ps']:.0f} ps)"
         + (f"; simulated, {baseline['best_simulated']:.2f}x." if baseline["best_simulated"] else ".")
     )
     if winner["energy_fj"] and baseline["energy_fj"]:
         text.append(
-            f"A multiplication takes {winner['energy_fj']:.0f} fJ against {baseline['energy_fj']:.0f} fJ of the "
-            f"same codes there, on {winner['area_um2']:.0f} against {baseline['area_um2']:.0f} um2."
+            f"A multiplication takes {winner['energy_fj']:.0f} fJ against {baseline['energy_fj']:.0f} fJ of "
+            f"the same codes there, on {winner['area_um2']:.0f} against {baseline['area_um2']:.0f} um2."
         )
     if model := answer["model"]:
         times = {each["key"]: each["time_ms"] for each in model["schemes"]}

@@ -1,8 +1,8 @@
 """The campaign: everything is looked at cheaply, and only what may still win is looked at closely.
 
-What to do next follows from what is known, in the order map → bounds → proof, simulation, clocking → sets. Every
-result is in the store by the hash of what made it; a campaign that was stopped goes the same way again and
-finds its results there.
+What to do next follows from what is known, in the order map → bounds → proof, simulation, clocking → sets.
+Every result is in the store by the hash of what made it; a campaign that was stopped goes the same way again
+and finds its results there.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class Campaign:
         return "", []
 
     def _promise(self, state: State) -> tuple[float, float]:
-        """What decides the order: the surest good figures first, those of conventional ones by their worst."""
+        """Order in which points are bounded: what is surely good first, so that it can beat others."""
         found = self.estimate(state)
         return (min(found.time.high, found.worst.high if state.conventional else np.inf), found.time.low)
 

@@ -15,7 +15,6 @@ from halo_timing.accelerator.mac_cost import MacUnit
 from halo_timing.accelerator.systolic import Pipeline
 from halo_timing.errors import CostMapError
 from halo_timing.explore.objectives import Mix, Periods, Quality, Values, best_mix, fastest
-from halo_timing.explore.points import MAPPED
 from halo_timing.explore.prune import Candidate, Interval
 from halo_timing.explore.space import Goal, Point
 from halo_timing.held_weight import operand_values

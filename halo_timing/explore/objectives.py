@@ -52,7 +52,7 @@ class Quality:
         self._noise: dict[bytes, float] = {}
 
     def noise(self, codebook: Values) -> float:
-        """Expected squared error over mean square at the best scale."""
+        """Return the expected squared error over the mean square at the best scale."""
         key = codebook.astype(np.int32).tobytes()
         if key not in self._noise:
             self._noise[key] = fit_codebook(codebook, self.distribution).error

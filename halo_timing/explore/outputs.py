@@ -1,4 +1,4 @@
-"""Files of an exploration: everything as JSON, a table, the winners' result folders, and files that `run` takes."""
+"""Files of an exploration: JSON, a table, result folders of finalists, and run files of the winners."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def write_results(campaign: Campaign, space: Space, skipped: Sequence[Skipped], 
 
 
 def run_file(answer: Mapping[str, Any]) -> str:
-    """Text of a file that ``halo-timing run`` takes: the winner of a class with its levels, held against the baseline."""
+    """Text of a file that ``halo-timing run`` takes: a winner with its levels, and its baseline."""
     winner, baseline = answer["winner"], answer["baseline"]
     levels = ["values:" + ",".join(map(str, level["values"])) for level in winner["mix"]["levels"]]
     if len(winner["mix"]["levels"][-1]["values"]) < 1 << int(answer["class"]["width"].partition("x")[0]):

@@ -1,8 +1,8 @@
 """What is done with one point: functions of files and parameters alone, so that they can run anywhere.
 
-In order of cost: :func:`map_point`, :func:`bound_point`, :func:`prove_point`, :func:`simulate_point`,
-:func:`clock_point`; :func:`sets_point` needs no tool. Each takes the folder for its files, its inputs by name, and JSON parameters, as
-:class:`halo_timing.execution.work.Work` says. Logs go into ``logs``.
+In order: :func:`map_point`, :func:`bound_point`, :func:`prove_point`, :func:`simulate_point`,
+:func:`clock_point`; :func:`sets_point` needs no tool. Each takes the folder for its files, its inputs by
+name, and JSON parameters, as :class:`halo_timing.execution.work.Work` says. Logs go into ``logs``.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def probed_values(held: HeldWeight) -> list[int]:
 
 
 def stages_of_weight(netlist: Netlist, interface: Interface, held: HeldWeight) -> set[str]:
-    """Stages into which a path leads that the weight can open or close; the others are alike for every weight."""
+    """Stages into which a path leads that the weight can open or close; others are alike for all weights."""
     weight = set(netlist.port(interface.weight).nets)
     for register in held.registers:
         pins = netlist.instances[register.instance].pins

@@ -1,8 +1,8 @@
 """Which points may still win: everything is judged by intervals that are sure to hold the truth.
 
 A point is dropped only if another is at least as good in every objective even when the other's figures are
-taken from their worse ends and its own from their better ends, and better in one. What is dropped is therefore
-beaten for certain, and so is everything that it would beat. The intervals come from static timing:
+taken from their worse ends and its own from their better ends, and better in one. What is dropped is
+therefore beaten for certain, and so is everything that it would beat. The intervals come from static timing:
 
 - without case analysis on the weight no period is exceeded by any weight, so the worst of all stages is the
   upper end for every weight that was not timed;

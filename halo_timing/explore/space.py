@@ -102,7 +102,7 @@ class Space(_Section):
     """A space file."""
 
     space: Axes
-    goal: Goal = Goal()
+    goal: Goal = Field(default_factory=lambda: Goal.model_validate({}))
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def expand(path: Path, axes: Axes, pdks: Sequence[tuple[str, str]]) -> tuple[lis
 
 
 def _candidates(path: Path, axes: Axes) -> Iterator[Point | Skipped]:
-    """Combinations of everything but the PDK."""
+    """Combine everything but the PDK."""
     specs = [name for spec in axes.mac for name in (family() if spec == WHOLE_FAMILY else [spec])]
     for spec in dict.fromkeys(specs):
         base, _, settings = spec.partition(":")
@@ -306,15 +306,17 @@ def _point(spec: str, own: bool, full: str, mac: Mac, recipe: str) -> Point | Sk
         if own
         else (str(parameters["ADDER"]), str(parameters["PIPELINE"]), f"{weight}x{activation}+{total}")
     )
-    structure = mac.top if own else spec
-    further = sorted(
-        f"{name}={value}"
-        for name, value in parameters.items()
-        if not own
-        and name not in ("MULTIPLIER", "ADDER", "PIPELINE", *WIDTH_NAMES)
-        and f"{name}=" not in spec
-    )
-    structure = ":".join([structure, ",".join(further)]) if further and ":" not in structure else structure
+    structure = mac.top
+    if not own:
+        # What differs from the member of the family, and has no axis of its own, belongs to the structure.
+        structure = spec.partition(":")[0]
+        member = {**_DEFAULTS, **family()[structure].parameters}
+        further = sorted(
+            f"{name}={value}"
+            for name, value in parameters.items()
+            if name not in _DEFAULTS and member.get(name) != value
+        )
+        structure = ":".join([structure, ",".join(further)]) if further else structure
     name = "-".join(filter(None, [structure, adder, pipeline, width, recipe]))
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
     if not own and total < weight + activation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ _SEED = 1
 
 
 def sample_weights(source: str, notify: Callable[[str], None]) -> NDArray[np.float32] | None:
-    """Draw weights of a checkpoint, each over the root mean square of its group; None for a named distribution.
+    """Draw weights of a checkpoint, over the root mean square of their group; None for a named distribution.
 
     Raises
     ------

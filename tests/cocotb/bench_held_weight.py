@@ -1,7 +1,7 @@
 """Bench of ``mac.v`` at the clock of a level: weights of one codebook are held, and every sum must be right.
 
-Made for netlists with annotated delays. Inputs change as late after the clock edge as those of an element in a
-larger array do; outputs are read at the next edge. Nothing is given a second cycle.
+Made for netlists with annotated delays. Inputs change as late after the clock edge as those of an element in
+a larger array do; outputs are read at the next edge. Nothing is given a second cycle.
 """
 
 from __future__ import annotations
