@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from halo_timing.cli.progress import default_jobs
 from halo_timing.execution.executor import Outcome, open_executor
 from halo_timing.execution.store import Store
 from halo_timing.explore.campaign import Campaign, find_places
-from halo_timing.explore.outputs import write_results
+from halo_timing.explore.outputs import RESULT_NAME, TABLE_NAME, write_results
+from halo_timing.explore.page import PAGE_NAME
 from halo_timing.explore.space import expand, read_space
 from halo_timing.explore.weights import sample_weights
 
@@ -49,10 +51,11 @@ def explore(space: Path, out: Path, jobs: int | None) -> None:
     note(f"{len(points)} points on {len(places)} corners; {len(skipped)} combinations skipped")
     sample = sample_weights(settings.goal.weights, note)
     store = Store()
+    command = shlex.join(["halo-timing", "explore", str(space), "--out", str(out)])
     with _Bars(console) as bars, open_executor(jobs=jobs or default_jobs(), store=store) as executor:
         campaign = Campaign(points, places, settings.goal, sample, executor, store, bars)
         campaign.run()
-        result = write_results(campaign, settings, skipped, out)
+        result = write_results(campaign, settings, skipped, out, command)
     _show(result, out)
 
 
@@ -120,4 +123,5 @@ def _show(result: dict[str, Any], out: Path) -> None:
     failed = [point for point in result["points"] if point["outcome"]["stage"] == "failed"]
     for point in failed:
         console.print(f"failed: {point['name']}: {point['outcome']['why']}", markup=False, soft_wrap=True)
-    console.print(f"All of it: {out / 'explore.json'}, {out / 'points.csv'}", markup=False, soft_wrap=True)
+    files = ", ".join(str(out / name) for name in (PAGE_NAME, TABLE_NAME, RESULT_NAME))
+    console.print(f"All of it: {files}", markup=False, soft_wrap=True)

@@ -15,10 +15,8 @@ from halo_timing.accelerator.workload import Workload
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.explore.campaign import Campaign
-from halo_timing.explore.facts import Class, State, energy_fj
+from halo_timing.explore.facts import Class, State, energy_fj, is_named
 from halo_timing.explore.objectives import Mix
-from halo_timing.explore.space import WIDTH_NAMES
-from halo_timing.rtl import family
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,10 @@ def find_winner(campaign: Campaign, states: Sequence[State]) -> Winner | None:
 
 
 def _family_baseline(campaign: Campaign, states: Sequence[State]) -> State | None:
-    """Best of the conventional members as they are named, by what is surely reached."""
-    members = [state for state in states if _is_named(state)]
+    """Fastest of the conventional members as they are named."""
+    members = [state for state in states if is_named(state.point) and state.tables is not None]
     return min(
         members, key=lambda state: (campaign.estimate(state).worst.high, state.point.name), default=None
-    )
-
-
-def _is_named(state: State) -> bool:
-    """Whether a point is a conventional member of the family with its own adder, pipeline and recipes."""
-    member = family().get(state.point.structure)
-    if member is None or not member.conventional or state.point.recipe not in member.recipes:
-        return False
-    return all(
-        value == member.parameters.get(name) or name in WIDTH_NAMES
-        for name, value in state.point.mac.parameters.items()
     )
 
 
@@ -100,6 +87,7 @@ def class_answer(campaign: Campaign, klass: Class, states: Sequence[State]) -> d
     answer["winner"] = {
         "name": state.point.name,
         "spec": state.point.spec,
+        "title": title(state),
         "conventional": state.conventional,
         "area_um2": _area(state),
         "worst_ps": round(estimate.worst.high, 3),
@@ -110,6 +98,8 @@ def class_answer(campaign: Campaign, klass: Class, states: Sequence[State]) -> d
         "clocked": dict(state.clocked) if state.clocked else None,
         "self": round(estimate.worst.high / mix.parts[0].period_ps, 4),
     }
+    fast_ps, slow_ps = answer["winner"]["simulated_ps"], answer["winner"]["simulated_worst_ps"]
+    answer["winner"]["self_simulated"] = round(slow_ps / fast_ps, 4) if fast_ps and slow_ps else None
     for key, other in (("baseline", baseline), ("family_baseline", found.family_baseline)):
         answer[key] = None if other is None else _against(campaign, found, other)
     answer["model"] = _model(campaign, found) if baseline is not None else None
@@ -133,6 +123,7 @@ def _against(campaign: Campaign, found: Winner, other: State) -> dict[str, Any]:
     return {
         "name": other.point.name,
         "spec": other.point.spec,
+        "title": title(other),
         "area_um2": _area(other),
         "worst_ps": round(worst_ps, 3),
         "mix_ps": round(estimate.time.high, 3) if np.isfinite(estimate.time.high) else None,
@@ -141,7 +132,6 @@ def _against(campaign: Campaign, found: Winner, other: State) -> dict[str, Any]:
         "best_fast": round(worst_ps / fast.period_ps, 4),
         "best_mix": round(worst_ps / found.mix.period_ps, 4),
         "best_simulated": round(simulated / own, 4) if simulated and own else None,
-        "bounded": other.tables is not None,
     }
 
 
@@ -226,6 +216,13 @@ def _model(campaign: Campaign, found: Winner) -> dict[str, Any] | None:
     }
 
 
+def title(state: State) -> str:
+    """Name a point in words."""
+    point = state.point
+    adder = f" with {point.adder} adders" if point.adder else ""
+    return f"{point.structure}{adder} (recipe {point.recipe})"
+
+
 def mix_json(mix: Mix) -> dict[str, Any]:
     """Plain data of a mix."""
     return {
@@ -270,7 +267,7 @@ def _paragraph(answer: Mapping[str, Any], min_sqnr_db: float, weights: str) -> s
         for level in levels
     )
     text = [
-        f"Where {weights} weights must keep {min_sqnr_db:g} dB, the fastest MAC is {winner['spec']}: "
+        f"Where {weights} weights must keep {min_sqnr_db:g} dB, the fastest MAC is {winner['title']}: "
         f"{books}, "
         f"{winner['mix']['period_ps']:.0f} ps a multiplication in the mean."
     ]
@@ -281,7 +278,7 @@ def _paragraph(answer: Mapping[str, Any], min_sqnr_db: float, weights: str) -> s
         text.append("That is a conventional MAC: weight-aware ones gain nothing here.")
     text.append(
         f"Its fast level is {winner['self']:.2f}x its own slowest weight, and {baseline['best_fast']:.2f}x "
-        f"the fastest conventional MAC of the space, {baseline['spec']}, at that one's slowest weight "
+        f"the fastest conventional MAC of the space, {baseline['title']}, at that one's slowest weight "
         f"({baseline['worst_ps']:.0f} ps)"
         + (f"; simulated, {baseline['best_simulated']:.2f}x." if baseline["best_simulated"] else ".")
     )

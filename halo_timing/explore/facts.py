@@ -15,9 +15,10 @@ from halo_timing.accelerator.mac_cost import MacUnit
 from halo_timing.accelerator.systolic import Pipeline
 from halo_timing.errors import CostMapError
 from halo_timing.explore.objectives import Mix, Periods, Quality, Values, best_mix, fastest
-from halo_timing.explore.prune import Candidate, Interval
-from halo_timing.explore.space import Goal, Point
+from halo_timing.explore.prune import BASELINE, FAMILY, Candidate, Interval
+from halo_timing.explore.space import WIDTH_NAMES, Goal, Point
 from halo_timing.held_weight import operand_values
+from halo_timing.rtl import family
 from halo_timing.tables import Tables
 
 _KINDS = {(3, False): "two_stage", (2, False): "fused", (2, True): "carry_save"}
@@ -224,4 +225,18 @@ def candidate(state: State, found: Estimate, goal: Goal) -> Candidate:
         else:
             energy = energy_fj(state, found.high) if found.high and found.time.exact else None
             costs[objective] = Interval(0.0, np.inf) if energy is None else Interval(energy, energy)
-    return Candidate(state.point.name, costs, found.worst, found.fast, state.conventional)
+    rivals_of = {BASELINE} if state.conventional else set()
+    if is_named(state.point):
+        rivals_of.add(FAMILY)
+    return Candidate(state.point.name, costs, found.worst, found.fast, frozenset(rivals_of))
+
+
+def is_named(point: Point) -> bool:
+    """Whether a point is a conventional member of the family with its own adder, pipeline and recipes."""
+    member = family().get(point.structure)
+    if member is None or not member.conventional or point.recipe not in member.recipes:
+        return False
+    return all(
+        value == member.parameters.get(name) or name in WIDTH_NAMES
+        for name, value in point.mac.parameters.items()
+    )

@@ -14,6 +14,7 @@ from halo_timing.explore import points as steps
 from halo_timing.explore.answer import class_answer, cost_map_of, find_winner, mix_json
 from halo_timing.explore.campaign import Campaign
 from halo_timing.explore.facts import State, energy_fj
+from halo_timing.explore.page import PAGE_NAME, render_exploration
 from halo_timing.explore.prune import Interval, Verdict
 from halo_timing.explore.space import Skipped, Space
 from halo_timing.files import write_json, write_text
@@ -152,8 +153,16 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def write_results(campaign: Campaign, space: Space, skipped: Sequence[Skipped], out: Path) -> dict[str, Any]:
-    """Write everything but the page into `out`; return what ``explore.json`` holds."""
+def write_results(
+    campaign: Campaign, space: Space, skipped: Sequence[Skipped], out: Path, command: str
+) -> dict[str, Any]:
+    """Write everything into `out`; return what ``explore.json`` holds.
+
+    Parameters
+    ----------
+    command
+        What makes it again, for the page.
+    """
     result = result_json(campaign, space, skipped)
     for klass, states in campaign.classes().items():
         for state in campaign.finalists(states):
@@ -168,6 +177,7 @@ def write_results(campaign: Campaign, space: Space, skipped: Sequence[Skipped], 
         (answer,) = (each for each in result["classes"] if each["label"] == klass.label)
         write_text(out / f"winner-{klass.slug}.toml", run_file(answer))
     write_json(out / RESULT_NAME, result)
+    write_text(out / PAGE_NAME, render_exploration(result, command))
     write_text(out / TABLE_NAME, to_csv(result))
     return result
 

@@ -23,6 +23,7 @@ from halo_timing.explore.pareto import dominates
 
 FRONT = "front"
 BASELINE = "baseline"
+FAMILY = "family"
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,16 @@ class Candidate:
         Period of its slowest weight.
     fast
         Period of its fastest values, by size.
-    conventional
-        Whether it counts among those to be beaten.
+    rivals_of
+        Races that are for the least worst period: ``baseline``, of all conventional MACs, and ``family``, of
+        those that are as their name says.
     """
 
     name: str
     costs: Mapping[str, Interval]
     worst: Interval
     fast: Mapping[int, Interval]
-    conventional: bool
+    rivals_of: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Verdict:
     Parameters
     ----------
     kept_for
-        ``front``; ``baseline``: the fastest conventional MAC; ``fast N``: the fastest set of N values.
+        ``front``; ``baseline`` and ``family``: the fastest conventional MAC of all, and of those as named;
+        ``fast N``: the fastest set of N values.
     beaten_by
         The point that beats it on the front; "" where it is kept for that.
     """
@@ -85,8 +88,9 @@ class Verdict:
 def judge(candidates: Sequence[Candidate]) -> dict[str, Verdict]:
     """Judge candidates of one class."""
     beaten = _beaten(candidates)
-    races: dict[str, set[str]] = {
-        BASELINE: _contenders({each.name: each.worst for each in candidates if each.conventional})
+    races = {
+        race: _contenders({each.name: each.worst for each in candidates if race in each.rivals_of})
+        for race in (BASELINE, FAMILY)
     }
     sizes = {size for each in candidates for size in each.fast}
     for size in sorted(sizes):
