@@ -21,6 +21,8 @@ _WORDS = {
     "costmap": "find levels and codebooks",
     "model": "quantize the model",
     "report": "write the report",
+    "bounds": "map MACs and bound every weight, on the cluster",
+    "simulation": "simulate every weight, on the cluster",
 }
 
 
@@ -66,6 +68,8 @@ class TerminalReporter:
 
     def started(self, step: str, total: int) -> Callable[[int], None]:
         """Begin a step of `total` units."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
         self._task = task = self._progress.add_task(_title(step), total=total)
         return lambda units: self._progress.advance(task, units)
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from halo_timing.cli.cluster_options import chosen_place, cluster_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
 from halo_timing.run.config import RunConfig
 from halo_timing.run.pipeline import run as run_chain
@@ -29,7 +30,16 @@ from halo_timing.run.pipeline import run as run_chain
 @click.option("--fast-share", type=float, help="Share of weights at the fastest level.  [default: 0.5]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
-def run(config: Path | None, out: Path, jobs: int | None, no_model: bool, **options: Any) -> None:
+@cluster_options
+def run(
+    config: Path | None,
+    out: Path,
+    jobs: int | None,
+    no_model: bool,
+    scheduler: str | None,
+    cluster: str | None,
+    **options: Any,
+) -> None:
     """Do the whole chain; CONFIG is a TOML file of the same options, and flags win over it.
 
     What is there already is kept: the command can be stopped at any time and given again.
@@ -38,8 +48,9 @@ def run(config: Path | None, out: Path, jobs: int | None, no_model: bool, **opti
     if no_model:
         overrides["model"] = None
     settings = RunConfig.from_toml(config, overrides)
-    with TerminalReporter() as reporter:
-        metrics = run_chain(settings, out, reporter, jobs=jobs or default_jobs())
+    jobs = jobs or default_jobs()
+    with TerminalReporter() as reporter, chosen_place(jobs, scheduler, cluster) as elsewhere:
+        metrics = run_chain(settings, out, reporter, jobs=jobs, elsewhere=elsewhere)
     _show(metrics, out)
 
 

@@ -51,5 +51,5 @@ class Backend(Protocol):
     def start(self, work: Work) -> None:
         """Begin an attempt at a work."""
 
-    def wait(self) -> Iterator[Ended]:
+    def wait(self, progress: Note) -> Iterator[Ended]:
         """Wait for attempts to end; yields at least one."""

@@ -8,7 +8,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class Outcome:
         Wall time of the attempt that counts; 0 where it was made before.
     reused : bool
         Whether it was made before.
+    exit_code : int
+        As of the error: 1 for wrong input, 2 for a failed tool, 0 where it is done.
     """
 
     work: Work
@@ -44,6 +46,7 @@ class Outcome:
     error: str | None
     seconds: float
     reused: bool
+    exit_code: int = 0
 
 
 class Executor(Protocol):
@@ -142,7 +145,7 @@ class Campaigns:
             while waiting and (self._backend.slots is None or running < self._backend.slots):
                 self._backend.start(waiting.popleft())
                 running += 1
-            for ended in self._backend.wait():
+            for ended in self._backend.wait(progress):
                 running -= 1
                 key = ended.work.key
                 attempts[key] += 1
@@ -154,7 +157,7 @@ class Campaigns:
                 outcome = self._conclude(ended, attempts[key])
                 yield outcome
                 for work in others:
-                    yield Outcome(work, outcome.outputs, outcome.error, 0.0, outcome.error is None)
+                    yield replace(outcome, work=work, seconds=0.0, reused=outcome.error is None)
 
     def _reason_to_retry(self, ended: Ended, attempts: int) -> str | None:
         if ended.answer is None and attempts < self._backend.attempts:
@@ -182,6 +185,7 @@ class Campaigns:
             f"{work.name}: {error}{tried}; to see it again: python -m halo_timing.execution {folder}",
             answer.seconds if answer else 0.0,
             reused=False,
+            exit_code=answer.exit_code if answer else 2,
         )
 
     def _failure_folder(self, work: Work) -> Path:

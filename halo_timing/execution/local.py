@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_timing.errors import UsageError
-from halo_timing.execution.backend import Ended
+from halo_timing.execution.backend import Ended, Note
 from halo_timing.execution.perform import Answer, outputs_in, perform
 from halo_timing.execution.store import Store
 from halo_timing.execution.work import Work
@@ -62,7 +62,7 @@ class LocalBackend:
         with suppress(OSError):  # A process that died while idle: wait() finds it.
             slot.pipe.send_bytes(json.dumps(message).encode())
 
-    def wait(self) -> Iterator[Ended]:
+    def wait(self, _progress: Note) -> Iterator[Ended]:
         """Yield works that ended, at least one."""
         busy = {slot.pipe: slot for slot in self._running if slot.work is not None}
         for pipe in connection.wait(list(busy)):

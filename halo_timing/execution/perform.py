@@ -37,12 +37,15 @@ class Answer:
         Where in the program it failed.
     seconds : float
         Wall time.
+    exit_code : int
+        Of the error: 1 for wrong input.
     """
 
     verdict: Verdict
     error: str = ""
     trace: str = ""
     seconds: float = 0.0
+    exit_code: int = 2
 
 
 def perform(function: str, folder: Path, inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> Answer:
@@ -50,6 +53,7 @@ def perform(function: str, folder: Path, inputs: Mapping[str, Path], parameters:
     started = time.monotonic()
     verdict: Verdict = "done"
     said = trace = ""
+    exit_code = 2
     try:
         _function(function)(folder, inputs, parameters)
     except HaloTimingError as error:
@@ -57,7 +61,7 @@ def perform(function: str, folder: Path, inputs: Mapping[str, Path], parameters:
         verdict = "crashed" if isinstance(error, ToolCrashError) else "failed"
         if cause is not None and cause.errno in _NO_ROOM:
             verdict = "no_room"
-        said, trace = str(error), traceback.format_exc()
+        said, trace, exit_code = str(error), traceback.format_exc(), error.exit_code
     except OSError as error:
         verdict = "no_room" if error.errno in _NO_ROOM else "failed"
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
@@ -65,7 +69,7 @@ def perform(function: str, folder: Path, inputs: Mapping[str, Path], parameters:
     except Exception as error:
         # A defect of this program or of a library: the others' results are good all the same.
         verdict, said, trace = "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
-    return Answer(verdict, said, trace, time.monotonic() - started)
+    return Answer(verdict, said, trace, time.monotonic() - started, exit_code)
 
 
 def outputs_in(folder: Path) -> dict[str, Path]:

@@ -23,6 +23,7 @@ from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
+from halo_timing.run.elsewhere import Elsewhere, Request, bound_elsewhere, simulate_elsewhere
 from halo_timing.run.session import (
     Reporter,
     Session,
@@ -41,7 +42,13 @@ REFERENCE_FOLDER = "reference"
 
 
 def run(
-    config: RunConfig, out: Path, reporter: Reporter, *, jobs: int = 1, install: bool = True
+    config: RunConfig,
+    out: Path,
+    reporter: Reporter,
+    *,
+    jobs: int = 1,
+    install: bool = True,
+    elsewhere: Elsewhere | None = None,
 ) -> dict[str, Any]:
     """Do everything that `config` asks for, or what is left of it.
 
@@ -53,6 +60,8 @@ def run(
         Processes at a time; no result depends on it.
     install
         Whether a PDK that is not there may be fetched.
+    elsewhere
+        Where MACs are mapped, bounded and simulated; None does it here. No result depends on it.
 
     Returns
     -------
@@ -78,6 +87,8 @@ def run(
     if out.is_dir():
         remove_leftovers(out)
 
+    if elsewhere is not None:
+        _characterize_elsewhere(elsewhere, session, mac, references, out)
     measured = characterize(session, mac, out)
     records = [*measured, *_characterize_references(session, references, out)]
     records.append(session.execute(_costmap_step(config, session, measured, out), out))
@@ -89,6 +100,22 @@ def run(
     write_json(out / "manifest.json", _manifest(config, session, records))
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
+
+
+def _characterize_elsewhere(
+    elsewhere: Elsewhere, session: Session, mac: Mac, references: Sequence[Mac], out: Path
+) -> None:
+    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made."""
+    own = Request(mac, out)
+    others = [
+        Request(each, out / REFERENCE_FOLDER / each.folder_name, f"{REFERENCE_FOLDER}/{each.folder_name}/")
+        for each in references
+    ]
+    bound_elsewhere(elsewhere, session, [own, *others])
+    if session.dynamic is not None:
+        worst_ps = [float(Tables.load(other.folder).period_ps.max()) for other in others]
+        fastest = [other for other, worst in zip(others, worst_ps, strict=True) if worst == min(worst_ps)]
+        simulate_elsewhere(elsewhere, session, [own, *fastest])
 
 
 def _characterize_references(session: Session, references: Sequence[Mac], out: Path) -> list[Record]:
