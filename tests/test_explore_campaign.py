@@ -27,6 +27,7 @@ from halo_timing.explore.pareto import front
 from halo_timing.explore.space import expand, read_space
 from halo_timing.run.config import RunConfig
 from halo_timing.tables import Tables
+from tests.test_docs import names_under
 
 SPACE = """
 [space]
@@ -217,3 +218,16 @@ def test_run_takes_the_winner(explored: tuple[Campaign, Path], tmp_path: Path) -
     assert cost_map.levels[0].period_ps == pytest.approx(level["period_ps"], abs=1e-3)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["ratio__best"] == pytest.approx(answer["baseline"]["best_fast"], abs=1e-3)
+
+
+def test_keys_are_documented(explored: tuple[Campaign, Path]) -> None:
+    result = result_of(explored)
+    (answer,) = result["classes"]  # type: ignore[misc]
+    points: list[dict[str, object]] = result["points"]  # type: ignore[assignment]
+    for heading, real in (
+        ("`explore.json`", result.keys()),
+        ("A class", answer.keys()),
+        ("A point", {key for point in points for key in point}),
+    ):
+        (documented,) = names_under("docs/formats.md", heading)
+        assert set(real) == documented

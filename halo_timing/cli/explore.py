@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from halo_timing.cli.cluster_options import cluster_options
 from halo_timing.cli.progress import default_jobs
 from halo_timing.execution.executor import Outcome, open_executor
 from halo_timing.execution.store import Store
@@ -28,13 +29,15 @@ from halo_timing.explore.outputs import RESULT_NAME, TABLE_NAME, write_results
 from halo_timing.explore.page import PAGE_NAME
 from halo_timing.explore.space import expand, read_space
 from halo_timing.explore.weights import sample_weights
+from halo_timing.run.elsewhere import WorksFailedError
 
 
 @click.command()
 @click.argument("space", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/explore"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
-def explore(space: Path, out: Path, jobs: int | None) -> None:
+@cluster_options
+def explore(space: Path, out: Path, jobs: int | None, scheduler: str | None, cluster: str | None) -> None:
     """Search a space of MACs, adders, pipelines, widths, recipes and cells, which the TOML file SPACE names.
 
     All points are mapped and looked at cheaply; only those that may still win are bounded, proved and
@@ -52,11 +55,14 @@ def explore(space: Path, out: Path, jobs: int | None) -> None:
     sample = sample_weights(settings.goal.weights, note)
     store = Store()
     command = shlex.join(["halo-timing", "explore", str(space), "--out", str(out)])
-    with _Bars(console) as bars, open_executor(jobs=jobs or default_jobs(), store=store) as executor:
+    place = open_executor(jobs=jobs or default_jobs(), scheduler=scheduler, cluster=cluster, store=store)
+    with _Bars(console) as bars, place as executor:
         campaign = Campaign(points, places, settings.goal, sample, executor, store, bars)
         campaign.run()
         result = write_results(campaign, settings, skipped, out, command)
     _show(result, out)
+    if campaign.failed:
+        raise WorksFailedError(campaign.failed, campaign.works)
 
 
 class _Bars:
@@ -120,8 +126,5 @@ def _show(result: dict[str, Any], out: Path) -> None:
         console.print(table)
         if answer["winner"]:
             console.print(answer["text"], markup=False, soft_wrap=True)
-    failed = [point for point in result["points"] if point["outcome"]["stage"] == "failed"]
-    for point in failed:
-        console.print(f"failed: {point['name']}: {point['outcome']['why']}", markup=False, soft_wrap=True)
     files = ", ".join(str(out / name) for name in (PAGE_NAME, TABLE_NAME, RESULT_NAME))
     console.print(f"All of it: {files}", markup=False, soft_wrap=True)

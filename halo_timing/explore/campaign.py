@@ -26,7 +26,7 @@ from halo_timing.execution.work import Work
 from halo_timing.explore import points as steps
 from halo_timing.explore.facts import Class, Estimate, MappedFacts, State, candidate, estimate
 from halo_timing.explore.objectives import Quality
-from halo_timing.explore.prune import BASELINE, FRONT, Candidate, Verdict, judge
+from halo_timing.explore.prune import FRONT, Candidate, Verdict, judge
 from halo_timing.explore.space import Goal, Point
 from halo_timing.explore.weights import distribution_of
 from halo_timing.files import write_bytes
@@ -141,7 +141,8 @@ class Campaign:
     store: Store
     reporter: Reporter
     states: dict[str, State] = field(init=False)
-    rounds: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[Outcome] = field(default_factory=list)
+    works: int = 0
     _estimates: dict[tuple[str, bool], Estimate] = field(default_factory=dict)
     _qualities: dict[bool, Quality] = field(default_factory=dict)
 
@@ -330,12 +331,13 @@ class Campaign:
             state = self.states[outcome.work.name.rpartition("/")[0]]
             if outcome.outputs is None:
                 state.failed = f"{_STEPS[step][1]}: {outcome.error}"
+                self.failed.append(outcome)
                 self.reporter.note(f"failed: {outcome.error}")
                 continue
             self._take(step, state, outcome)
         if step == "map":
             self._mark_same()
-        self.rounds.append({"step": step, "works": len(works)})
+        self.works += len(works)
 
     def _take(self, step: str, state: State, outcome: Outcome) -> None:
         assert outcome.outputs is not None
@@ -373,6 +375,3 @@ class Campaign:
             if kept is not state:
                 state.same_as = kept.point.name
                 kept.conventional = kept.conventional or state.conventional
-
-
-__all__ = ["BASELINE", "FRONT", "Campaign", "Place", "Reporter", "find_places"]
