@@ -119,10 +119,8 @@ def _show(result: dict[str, Any], out: Path) -> None:
             table.add_column(heading, justify="right")
         for row in answer["sizes"]:
             ratios = ["-" if row[key] is None else f"{row[key]:.2f}" for key in ("self", "best", "family")]
-            name = row["name"].rpartition("/")[2]
-            table.add_row(
-                str(row["size"]), name, f"{row['period_ps']:.0f}", f"{row['area_um2']:.0f}", *ratios
-            )
+            figures = [f"{row[key]:.0f}" for key in ("period_ps", "area_um2")]
+            table.add_row(str(row["size"]), row["title"], *figures, *ratios)
         console.print(table)
         if answer["winner"]:
             console.print(answer["text"], markup=False, soft_wrap=True)

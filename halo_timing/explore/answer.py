@@ -41,10 +41,10 @@ class Winner:
 
 
 def find_winner(campaign: Campaign, states: Sequence[State]) -> Winner | None:
-    """Fastest point of a class that was proved and, if of the family, clocked; None if there is none."""
+    """Fastest point of a class that was proved and, where that can be, clocked; None if there is none."""
     for state in campaign.front(states):
         mix = campaign.estimate(state).high
-        checked = state.clocked is not None or state.point.mac.top != "mac"
+        checked = state.clocked is not None or not campaign.can_clock(state)
         if mix is not None and state.proved and checked:
             return Winner(state, mix, campaign.baseline(states), _family_baseline(campaign, states))
     return None
@@ -151,6 +151,7 @@ def _sizes(campaign: Campaign, states: Sequence[State]) -> list[dict[str, Any]]:
             {
                 "size": size,
                 "name": best.point.name,
+                "title": title(best),
                 "period_ps": round(fast_ps, 3),
                 "area_um2": _area(best),
                 "self": round(estimate.worst.high / fast_ps, 4),

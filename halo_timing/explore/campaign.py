@@ -1,12 +1,13 @@
 """The campaign: everything is looked at cheaply, and only what may still win is looked at closely.
 
-What to do next follows from what is known, in the order map → bounds → proof, simulation, clocking → sets.
+What to do next follows from what is known, in the order map → bounds → simulation, proof, clocking → sets.
 Every result is in the store by the hash of what made it; a campaign that was stopped goes the same way again
 and finds its results there.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import tempfile
@@ -147,6 +148,11 @@ class Campaign:
     _qualities: dict[bool, Quality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._has_cocotb = importlib.util.find_spec("cocotb_tools") is not None
+        if not self._has_cocotb:
+            self.reporter.note(
+                "gates will not be clocked: `pip install 'halo-timing[testbench]'` brings cocotb"
+            )
         self.states = {point.name: State(point, conventional=point.mac.conventional) for point in self.points}
 
     def run(self) -> None:
@@ -225,6 +231,10 @@ class Campaign:
         baseline = self.baseline(states)
         return [*chosen, *([baseline] if baseline and baseline not in chosen else [])]
 
+    def can_clock(self, state: State) -> bool:
+        """Whether there is a bench for a point: it is of the family, and cocotb is installed."""
+        return self._has_cocotb and state.point.mac.top == "mac"
+
     # --- what to do ---------------------------------------------------------------------------------------
 
     def _next(self) -> tuple[str, list[Work]]:
@@ -240,7 +250,8 @@ class Campaign:
             bounds += [self._work("bounds", state) for state in waiting[:_BATCH]]
         if bounds:
             return "bounds", bounds
-        for step in ("proof", "simulate", "clock", "sets"):
+        # Energies, where they are an objective, thin the front out before it is proved.
+        for step in ("simulate", "proof", "clock", "sets"):
             works = [
                 work
                 for states in classes.values()
@@ -265,7 +276,7 @@ class Campaign:
             return None if values <= state.simulated else self._work(step, state, values=sorted(values))
         if step == "clock":
             mix = self.estimate(state).high
-            if state.clocked is not None or state.point.mac.top != "mac" or mix is None:
+            if state.clocked is not None or not self.can_clock(state) or mix is None:
                 return None
             level = {
                 "period_ps": mix.parts[0].period_ps,

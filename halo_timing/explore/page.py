@@ -275,7 +275,7 @@ def _sets_chart(answer: Mapping[str, Any], result: Mapping[str, Any]) -> Lines |
 def _size_row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "size": fixed(row["size"]),
-        "name": _short(row["name"]),
+        "name": row["title"],
         "period": fixed(row["period_ps"], 1),
         "clock": fixed(1e3 / row["period_ps"], 2) if row["period_ps"] > 0 else "–",
         "area": fixed(row["area_um2"]),
