@@ -20,10 +20,11 @@ from halo_timing.errors import FlowError
 from halo_timing.execution.executor import Outcome, open_executor
 from halo_timing.execution.store import Store
 from halo_timing.explore import points as steps
-from halo_timing.explore.campaign import Campaign, find_places
+from halo_timing.explore.campaign import Campaign
 from halo_timing.explore.objectives import best_mix
 from halo_timing.explore.outputs import write_results
 from halo_timing.explore.pareto import front
+from halo_timing.explore.places import find_places
 from halo_timing.explore.space import expand, read_space
 from halo_timing.run.config import RunConfig
 from halo_timing.tables import Tables

@@ -24,9 +24,10 @@ from halo_timing.cli.cluster_options import cluster_options
 from halo_timing.cli.progress import default_jobs
 from halo_timing.execution.executor import Outcome, open_executor
 from halo_timing.execution.store import Store
-from halo_timing.explore.campaign import Campaign, find_places
+from halo_timing.explore.campaign import Campaign
 from halo_timing.explore.outputs import RESULT_NAME, TABLE_NAME, write_results
 from halo_timing.explore.page import PAGE_NAME
+from halo_timing.explore.places import find_places
 from halo_timing.explore.space import expand, read_space
 from halo_timing.explore.weights import sample_weights
 from halo_timing.run.elsewhere import WorksFailedError

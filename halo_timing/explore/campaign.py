@@ -19,23 +19,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from halo_timing.characterization import mapping_target, provenance, timing_conditions
-from halo_timing.errors import PdkError, ToolNotFoundError
 from halo_timing.execution.executor import Executor, Outcome
 from halo_timing.execution.store import Store
 from halo_timing.execution.work import Work
 from halo_timing.explore import points as steps
 from halo_timing.explore.facts import Class, Estimate, MappedFacts, State, candidate, estimate
 from halo_timing.explore.objectives import Quality
+from halo_timing.explore.places import Place
 from halo_timing.explore.prune import FRONT, Candidate, Verdict, judge
 from halo_timing.explore.space import Goal, Point
 from halo_timing.explore.weights import distribution_of
 from halo_timing.files import write_bytes
-from halo_timing.pdk.registry import Corner, Pdk, list_pdks, load_pdk
 from halo_timing.tables import Tables
-from halo_timing.tools.opensta import find_opensta
-from halo_timing.tools.opensta_probe import probe_opensta
-from halo_timing.tools.yosys import find_yosys
 
 # Points of a class that are bounded before all are judged again; no result depends on how many run at a time.
 _BATCH = 4
@@ -61,63 +56,6 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Say something."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A corner of a PDK with what works need of it."""
-
-    pdk: Pdk
-    corner: Corner
-    parameters: Mapping[str, Any]
-    inputs: Mapping[str, Path]
-
-
-def find_places(
-    wanted: Sequence[str], if_present: Sequence[str], note: Callable[[str], None], *, install: bool
-) -> dict[tuple[str, str], Place]:
-    """Find the corners that a space names, ``NAME`` or ``NAME/CORNER``.
-
-    Raises
-    ------
-    PdkError
-        If one that must be there is not.
-    ToolNotFoundError
-        If a tool is missing, or OpenSTA is one whose bounds are wrong.
-    """
-    sta, yosys = find_opensta(), find_yosys()
-    if not probe_opensta(sta).bounds_are_sound:
-        raise ToolNotFoundError(
-            f"{sta.path} gives wrong delays under case analysis (`halo-timing doctor` tells more); "
-            "name another OpenSTA in the variable STA"
-        )
-    here = {status.name for status in list_pdks() if status.is_installed}
-    places: dict[tuple[str, str], Place] = {}
-    for spec in (*wanted, *if_present):
-        name, _, corner_name = spec.partition("/")
-        if spec not in wanted and name not in here:
-            note(f"{name} is not on this machine and is left out")
-            continue
-        pdk = load_pdk(name, install=install, progress=note)
-        corner = pdk.corner(corner_name or None)
-        places[pdk.name, corner.name] = Place(
-            pdk,
-            corner,
-            # As JSON has them: a work's key must not depend on tuples and lists.
-            json.loads(
-                json.dumps(
-                    steps.corner_parameters(
-                        mapping_target(pdk, corner),
-                        timing_conditions(pdk, corner),
-                        provenance(pdk, corner, yosys, sta),
-                    )
-                )
-            ),
-            steps.liberty_inputs(corner.liberty),
-        )
-    if not places:
-        raise PdkError("none of the PDKs of the space is on this machine; `halo-timing pdk list` tells more")
-    return places
 
 
 @dataclass
