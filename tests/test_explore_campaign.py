@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from tests.test_docs import names_under
 SPACE = """
 [space]
 pdk = "nangate45"
-mac = ["array", "booth_stored", "one_digit"]
+mac = ["array", "booth_stored", "one_digit", "wrong.toml"]
 adder = "sklansky"
 width = "4x4+8"
 recipe = "speed_units"
@@ -42,8 +43,13 @@ sizes = [4, 8]
 min_sqnr_db = 12
 finalists = 2
 """
-# Of mac.v with these widths.
-_ALL = tuple(range(-8, 8))
+# Adds where it should multiply.
+WRONG = """
+module wrong(input signed [3:0] weight, input signed [3:0] activation, output signed [7:0] result);
+  assign result = weight + activation;
+endmodule
+"""
+WRONG_TOML = 'files = ["wrong.v"]\ntop = "wrong"\nweight = "weight"\nactivation = "activation"\n'
 
 
 class Quiet:
@@ -80,6 +86,8 @@ def explore(space: Path, store: Path, out: Path, lives: int | None = None) -> Ca
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("space") / "space.toml"
     path.write_text(SPACE)
+    (path.parent / "wrong.v").write_text(WRONG)
+    (path.parent / "wrong.toml").write_text(WRONG_TOML)
     return path
 
 
@@ -99,6 +107,8 @@ def test_pruning_loses_nothing(explored: tuple[Campaign, Path], tmp_path: Path) 
     campaign, _ = explored
     costs, worst = {}, {}
     for state in campaign.states.values():
+        if state.failed:
+            continue
         assert state.mapped is not None
         tables = state.tables
         if tables is None:
@@ -168,10 +178,25 @@ def test_table_and_page_hold_every_point(explored: tuple[Campaign, Path]) -> Non
         rows = {row["name"]: row for row in csv.DictReader(stream)}
     assert rows.keys() == campaign.states.keys()
     for row in rows.values():
+        if row["stage"] == "failed":
+            continue
         assert float(row["time_low_ps"]) <= float(row["time_high_ps"])
     page = (folder / "out" / "explore.html").read_text()
     assert all(name in page for name in rows)
     assert not [part for part in ("http://", "https://", '<link rel="style', "src=") if part in page]
+
+
+def test_what_is_no_mac_fails_alone_and_is_named(explored: tuple[Campaign, Path]) -> None:
+    campaign, folder = explored
+    (outcome,) = campaign.failed
+    assert outcome.exit_code == 1
+    assert "expected. Are signedness" in str(outcome.error)
+    reproduced = Path(str(outcome.error).rpartition(" ")[2])
+    assert json.loads((reproduced / "work.json").read_text())["name"] == outcome.work.name
+    points: list[dict[str, Any]] = result_of(explored)["points"]  # type: ignore[assignment]
+    (failed,) = (point for point in points if point["outcome"]["stage"] == "failed")
+    assert failed["structure"] == "wrong"
+    assert str(folder) not in json.dumps(failed["outcome"])
 
 
 def test_killed_campaigns_end_with_the_same_bytes(
@@ -180,7 +205,7 @@ def test_killed_campaigns_end_with_the_same_bytes(
     """Kill after a few works, again and again, then go on to the end."""
     call = "import sys; from pathlib import Path; from tests.test_explore_campaign import explore\n"
     call += "explore(*map(Path, sys.argv[1:4]), int(sys.argv[4]))"
-    for lives in (1, 3, 2):
+    for lives in (1, 4, 3):
         argv = [
             sys.executable,
             "-c",

@@ -13,7 +13,7 @@ from halo_timing.costmap.codebooks import choose_codebook
 from halo_timing.costmap.distributions import GAUSSIAN, fit_codebook
 from halo_timing.explore.objectives import MIN_CODEBOOK, Quality, best_mix, value_sets
 from halo_timing.explore.pareto import dominates, front
-from halo_timing.explore.prune import BASELINE, FAMILY, Candidate, Interval, judge
+from halo_timing.explore.prune import BASELINE, FAMILY, LEVELS, Candidate, Interval, judge
 from halo_timing.study import fast_class_ps
 
 VALUES = np.arange(-8, 8, dtype=np.int16)
@@ -52,8 +52,9 @@ def test_what_may_win_is_kept(
         name for name in truths if not any(dominates(truths[other][:2], truths[name][:2]) for other in truths)
     }
     assert best <= {name for name, verdict in verdicts.items() if "front" in verdict.kept_for}
-    for race, column in ((BASELINE, 2), (FAMILY, 2), ("fast 8", 3)):
-        runners = [each for each in candidates if race.startswith("fast") or race in each.rivals_of]
+    for race, column in ((BASELINE, 2), (FAMILY, 2), (LEVELS, 0), ("fast 8", 3)):
+        runs_in = BASELINE if race == LEVELS else race
+        runners = [each for each in candidates if race == "fast 8" or runs_in in each.rivals_of]
         kept = [each.name for each in runners if race in verdicts[each.name].kept_for]
         least = min((truths[each.name][column] for each in runners), default=None)
         # Ties apart, the true winner is among those that are kept.

@@ -32,12 +32,15 @@ class Winner:
     family_baseline
         The fastest conventional MAC as the family has it, adder and recipes its own; None where the space has
         none.
+    levels_baseline
+        The fastest conventional MAC if it is given levels of its own as well.
     """
 
     state: State
     mix: Mix
     baseline: State | None
     family_baseline: State | None
+    levels_baseline: State | None
 
 
 def find_winner(campaign: Campaign, states: Sequence[State]) -> Winner | None:
@@ -46,8 +49,22 @@ def find_winner(campaign: Campaign, states: Sequence[State]) -> Winner | None:
         mix = campaign.estimate(state).high
         checked = state.clocked is not None or not campaign.can_clock(state)
         if mix is not None and state.proved and checked:
-            return Winner(state, mix, campaign.baseline(states), _family_baseline(campaign, states))
+            return Winner(
+                state,
+                mix,
+                campaign.baseline(states),
+                _family_baseline(campaign, states),
+                _levels_baseline(campaign, states),
+            )
     return None
+
+
+def _levels_baseline(campaign: Campaign, states: Sequence[State]) -> State | None:
+    """Conventional MAC of the least mean period at the goal's quality."""
+    bounded = [state for state in states if state.conventional and state.tables is not None]
+    return min(
+        bounded, key=lambda state: (campaign.estimate(state).time.high, state.point.name), default=None
+    )
 
 
 def _family_baseline(campaign: Campaign, states: Sequence[State]) -> State | None:
@@ -100,7 +117,12 @@ def class_answer(campaign: Campaign, klass: Class, states: Sequence[State]) -> d
     }
     fast_ps, slow_ps = answer["winner"]["simulated_ps"], answer["winner"]["simulated_worst_ps"]
     answer["winner"]["self_simulated"] = round(slow_ps / fast_ps, 4) if fast_ps and slow_ps else None
-    for key, other in (("baseline", baseline), ("family_baseline", found.family_baseline)):
+    rivals = (
+        ("baseline", baseline),
+        ("family_baseline", found.family_baseline),
+        ("levels_baseline", found.levels_baseline),
+    )
+    for key, other in rivals:
         answer[key] = None if other is None else _against(campaign, found, other)
     answer["model"] = _model(campaign, found) if baseline is not None else None
     answer["text"] = _paragraph(answer, goal.min_sqnr_db, goal.weights)
@@ -131,6 +153,9 @@ def _against(campaign: Campaign, found: Winner, other: State) -> dict[str, Any]:
         "energy_fj": _rounded(energy),
         "best_fast": round(worst_ps / fast.period_ps, 4),
         "best_mix": round(worst_ps / found.mix.period_ps, 4),
+        "best_levels": round(estimate.time.high / found.mix.period_ps, 4)
+        if np.isfinite(estimate.time.high)
+        else None,
         "best_simulated": round(simulated / own, 4) if simulated and own else None,
     }
 
@@ -283,9 +308,14 @@ def _paragraph(answer: Mapping[str, Any], min_sqnr_db: float, weights: str) -> s
         f"({baseline['worst_ps']:.0f} ps)"
         + (f"; simulated, {baseline['best_simulated']:.2f}x." if baseline["best_simulated"] else ".")
     )
+    if (levels := answer["levels_baseline"]) and levels["best_levels"]:
+        text.append(
+            f"With levels of its own a conventional MAC, {levels['title']}, needs {levels['mix_ps']:.0f} ps "
+            f"a multiplication, {levels['best_levels']:.2f}x as long."
+        )
     if winner["energy_fj"] and baseline["energy_fj"]:
         text.append(
-            f"A multiplication takes {winner['energy_fj']:.0f} fJ against {baseline['energy_fj']:.0f} fJ of "
+            f"A multiplication spends {winner['energy_fj']:.0f} fJ against {baseline['energy_fj']:.0f} fJ of "
             f"the same codes there, on {winner['area_um2']:.0f} against {baseline['area_um2']:.0f} um2."
         )
     if model := answer["model"]:

@@ -279,7 +279,9 @@ class Campaign:
         for outcome in sorted(outcomes, key=lambda each: each.work.name):
             state = self.states[outcome.work.name.rpartition("/")[0]]
             if outcome.outputs is None:
-                state.failed = f"{_STEPS[step][1]}: {outcome.error}"
+                # Where the cache lies is no part of a result.
+                reason = str(outcome.error).replace(str(self.store.root), "CACHE")
+                state.failed = f"{_STEPS[step][1]}: {reason}"
                 self.failed.append(outcome)
                 self.reporter.note(f"failed: {outcome.error}")
                 continue

@@ -73,7 +73,7 @@ class Section:
     sets: Lines | None
     sizes: list[dict[str, str]]
     funnel: list[dict[str, Any]]
-    versus: list[tuple[str, str, str, str]]
+    versus: list[tuple[str, ...]]
     model: list[dict[str, str]]
 
 
@@ -283,17 +283,16 @@ def _size_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _versus(answer: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def _versus(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Winner beside the conventional MACs, a row a fact."""
     winner = answer.get("winner")
     if not winner:
         return []
-    others = (answer.get("baseline"), answer.get("family_baseline"))
+    others = tuple(answer.get(f"{key}baseline") for key in ("", "family_", "levels_"))
     fast = winner["mix"]["levels"][0]
 
-    def row(title: str, own: str, key: str, digits: int) -> tuple[str, str, str, str]:
-        best, family = (fixed(other[key], digits) if other else "–" for other in others)
-        return title, own, best, family
+    def row(title: str, own: str, key: str, digits: int) -> tuple[str, ...]:
+        return title, own, *(fixed(other[key], digits) if other else "–" for other in others)
 
     return [
         ("MAC", winner["title"], *(each["title"] if each else "–" for each in others)),
@@ -301,15 +300,17 @@ def _versus(answer: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         (
             "fast level, ps",
             f"{fixed(fast['period_ps'], 1)} with {len(fast['values'])} values",
-            "–",
-            "–",
+            *("–" for _ in others),
         ),
         row("mean over the tiles, ps", fixed(winner["mix"]["period_ps"], 1), "mix_ps", 1),
         row("slowest transition simulated, ps", fixed(winner["simulated_ps"], 1), "simulated_worst_ps", 1),
         row("fJ a multiplication, same codes", fixed(winner["energy_fj"], 0), "energy_fj", 0),
         row("um²", fixed(winner["area_um2"], 0), "area_um2", 0),
-        row("slowest weight over the winner’s fast level", fixed(winner["self"], 2), "best_fast", 2),
-        row("the same, simulated", fixed(winner["self_simulated"], 2), "best_simulated", 2),
+        row("slowest weight over winner’s fast level", fixed(winner["self"], 2), "best_fast", 2),
+        row("mean over the tiles over winner’s", fixed(1.0, 2), "best_levels", 2),
+        row(
+            "slowest over the fast level, simulated", fixed(winner["self_simulated"], 2), "best_simulated", 2
+        ),
     ]
 
 

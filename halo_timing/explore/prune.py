@@ -21,9 +21,11 @@ from dataclasses import dataclass
 
 from halo_timing.explore.pareto import dominates
 
+TIME = "time"
 FRONT = "front"
 BASELINE = "baseline"
 FAMILY = "family"
+LEVELS = "levels"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Verdict:
     ----------
     kept_for
         ``front``; ``baseline`` and ``family``: the fastest conventional MAC of all, and of those as named;
-        ``fast N``: the fastest set of N values.
+        ``levels``: the fastest conventional MAC if it has levels of its own; ``fast N``: the fastest set of N
+        values.
     beaten_by
         The point that beats it on the front; "" where it is kept for that.
     """
@@ -92,6 +95,9 @@ def judge(candidates: Sequence[Candidate]) -> dict[str, Verdict]:
         race: _contenders({each.name: each.worst for each in candidates if race in each.rivals_of})
         for race in (BASELINE, FAMILY)
     }
+    races[LEVELS] = _contenders(
+        {each.name: each.costs[TIME] for each in candidates if BASELINE in each.rivals_of}
+    )
     sizes = {size for each in candidates for size in each.fast}
     for size in sorted(sizes):
         intervals = {each.name: each.fast[size] for each in candidates if size in each.fast}
