@@ -39,10 +39,12 @@ proof: setup-test
 
 quality: setup-test
 	$(BIN)/halo-timing pdk install nangate45
-	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
+	for mac in array one_digit two_row; do \
+	  $(BIN)/halo-timing characterize --pdk nangate45 --mac $$mac --out results/quality/$$mac && \
+	  $(BIN)/halo-timing costmap results/quality/$$mac || exit 1; done
 	sh scripts/texts.sh results/quality/text
-	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/study/array \
-	  --costmap one_digit=results/study/one_digit
+	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/quality/array \
+	  --costmap one_digit=results/quality/one_digit --costmap two_row=results/quality/two_row
 
 lint: setup-test
 	$(BIN)/ruff check .
