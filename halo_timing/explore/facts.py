@@ -21,15 +21,21 @@ from halo_timing.held_weight import operand_values
 from halo_timing.rtl import family
 from halo_timing.tables import Tables
 
-_KINDS = {(3, False): "two_stage", (2, False): "fused", (2, True): "carry_save"}
+# Clock edges to the sum, and whether it comes with carries that are still to be added.
+_KINDS = {
+    (3, False): "two_stage",
+    (3, True): "high_radix",
+    (2, False): "fused",
+    (2, True): "carry_save",
+}
 
 
 @dataclass(frozen=True, order=True)
 class Class:
     """MACs that can stand in for one another: the same cells, operands and cycles.
 
-    The kind is read off the netlist (clock edges to the sum, and whether that is a pair), so that own Verilog
-    is compared with its like.
+    The kind is read off the netlist (clock edges to the sum, and whether carries come with it), so that own
+    Verilog is compared with its like.
     """
 
     pdk: str

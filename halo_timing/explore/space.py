@@ -178,7 +178,7 @@ def _check(path: Path, space: Space) -> None:
     adders = sorted(file.stem.removeprefix("adder_") for file in rtl_dir().glob("adder_*.v"))
     if wrong := [adder for adder in axes.adder if adder not in adders]:
         raise refuse("space.adder", wrong[0], f"one of {', '.join(adders)} is wanted")
-    pipelines = ("two_stage", "fused", "carry_save")
+    pipelines = sorted(set(re.findall(r'PIPELINE == "(\w+)"', (rtl_dir() / "mac.v").read_text())))
     if wrong := [pipeline for pipeline in axes.pipeline if pipeline not in pipelines]:
         raise refuse("space.pipeline", wrong[0], f"one of {', '.join(pipelines)} is wanted")
     if wrong := [width for width in axes.width if not _WIDTH.fullmatch(width)]:
