@@ -174,7 +174,7 @@ def find_mac(spec: str) -> Mac:
 
 def _family_interface(parameters: Mapping[str, Parameter]) -> Interface:
     chains = {"activation_out": "activation_in", "psum_out": "psum_in"}
-    if parameters.get("PIPELINE") == "carry_save":
+    if parameters.get("PIPELINE") in ("carry_save", "high_radix"):
         chains["psum_carry_out"] = "psum_carry_in"
     return Interface(
         weight="weight_in",
