@@ -57,6 +57,10 @@ class ToolError(HaloTimingError):
         self.log_path = log_path
 
 
+class ToolCrashError(ToolError):
+    """An external program crashed or ran out of time: another attempt may succeed."""
+
+
 class FlowError(HaloTimingError):
     """A result of the flow failed one of the flow's own checks."""
 

@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import random
+import shutil
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halo_timing.cli.doctor import doctor
-from halo_timing.errors import ToolError, ToolNotFoundError, UsageError
+from halo_timing.errors import ToolCrashError, ToolError, ToolNotFoundError, UsageError
 from halo_timing.tools.doctor import diagnose_tools
 from halo_timing.tools.icarus import find_icarus
 from halo_timing.tools.locate import version_in
@@ -73,7 +75,7 @@ def test_time_limit_ends_the_children_too(work_dir: Path) -> None:
     child = f"import time; time.sleep(3); open({str(work_dir / 'alive')!r}, 'w')"
     code = f"import os, sys; print('here', flush=True); os.spawnl(0, sys.executable, 'p', '-c', {child!r})"
     begin = time.monotonic()
-    with pytest.raises(ToolError, match="after 1 s") as caught:
+    with pytest.raises(ToolError, match="limit of 1 s; set HALO_TIMING_TOOL_TIMEOUT_S") as caught:
         run_tool(python(code), cwd=work_dir, log_path=work_dir / "a.log", timeout_s=1)
     assert time.monotonic() - begin < 2.5
     assert caught.value.exit_code == 2
@@ -90,10 +92,56 @@ def test_crashes_are_named_and_memory_is_limited(work_dir: Path) -> None:
     )
     if sys.platform == "linux":
         code = "import time; time.sleep(0.3); x = bytearray(1 << 30)"
-        finished = run_tool(
-            python(code), cwd=work_dir, log_path=work_dir / "b.log", timeout_s=30, memory_limit_mb=512
-        )
-        assert "MemoryError" in finished.stderr
+        message = "memory at its limit of 512 MiB; set HALO_TIMING_TOOL_MEMORY_MB to more"
+        with pytest.raises(ToolError, match=message) as caught:
+            run_tool(
+                python(code), cwd=work_dir, log_path=work_dir / "b.log", timeout_s=30, memory_limit_mb=512
+            )
+        assert type(caught.value) is ToolError  # Another attempt would need no less.
+
+
+def test_limits_can_be_set(work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(code: str) -> None:
+        run_tool(python(code), cwd=work_dir, log_path=work_dir / "a.log", timeout_s=30)
+
+    monkeypatch.setenv("HALO_TIMING_TOOL_TIMEOUT_S", "0.2")
+    with pytest.raises(ToolCrashError, match=r"limit of 0.2 s"):
+        run("import time; time.sleep(9)")
+    monkeypatch.delenv("HALO_TIMING_TOOL_TIMEOUT_S")
+    if sys.platform == "linux":
+        monkeypatch.setenv("HALO_TIMING_TOOL_MEMORY_MB", "512")
+        with pytest.raises(ToolError, match="limit of 512 MiB"):
+            run("import time; time.sleep(0.3); x = bytearray(1 << 30)")
+    for wrong in ("nan", "-1", "0", "4 GB", "inf"):
+        monkeypatch.setenv("HALO_TIMING_TOOL_MEMORY_MB", wrong)
+        with pytest.raises(UsageError, match=r"HALO_TIMING_TOOL_MEMORY_MB=.*: a positive number is wanted"):
+            run("pass")
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="the system has no setpriv")
+def test_a_program_ends_with_the_process_that_started_it(work_dir: Path) -> None:
+    mark = work_dir / "alive"
+    inner = f"import time; time.sleep(1.5); open({str(mark)!r}, 'w')"
+    outer = (
+        "from pathlib import Path; import sys; from halo_timing.tools.process import run_tool\n"
+        f"run_tool([sys.executable, '-c', {inner!r}], cwd=Path('.'), log_path=Path('x.log'), timeout_s=9)"
+    )
+    process = subprocess.Popen(python(outer), cwd=work_dir)
+    while not (work_dir / "x.log").exists():
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.kill()
+    process.wait()
+    time.sleep(1.7)
+    assert not mark.exists()
+
+
+def test_what_an_earlier_program_still_writes_is_in_no_later_log(work_dir: Path) -> None:
+    log_path = work_dir / "a.log"
+    with log_path.open("wb") as left_behind:
+        finished = run_tool(python("print('new')"), cwd=work_dir, log_path=log_path, timeout_s=30)
+        left_behind.write(b"old")
+    assert finished.stdout == log_path.read_text() == "new\n"
 
 
 def test_what_cannot_be_started_or_written(work_dir: Path) -> None:

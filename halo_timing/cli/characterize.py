@@ -11,11 +11,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from halo_timing.cli.cluster_options import chosen_place, cluster_options
 from halo_timing.cli.dynamic_options import chosen_dynamics, dynamic_options
 from halo_timing.cli.mac_options import chosen_mac, mac_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
 from halo_timing.corner_index import INDEX_FILE, load_corners
+from halo_timing.errors import UsageError
 from halo_timing.run.corners import characterize_corners, choose_corners
+from halo_timing.run.elsewhere import Request, bound_elsewhere, simulate_elsewhere
 from halo_timing.run.session import characterize as make_tables
 from halo_timing.run.session import open_session
 from halo_timing.study import SIZES, fast_class_ps
@@ -30,8 +33,16 @@ from halo_timing.tables import Tables
 @click.option("--corners", metavar="all|NAME,…", help="Further corners to time the same netlist at.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
+@cluster_options
 def characterize(
-    pdk: str, corner: str | None, corners: str | None, out: Path, jobs: int | None, **options: Any
+    pdk: str,
+    corner: str | None,
+    corners: str | None,
+    out: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    **options: Any,
 ) -> None:
     """Map a MAC, prove the netlist, bound and simulate the period of every weight value, and its energy.
 
@@ -39,10 +50,15 @@ def characterize(
     side by side: OUT is the first corner, OUT/corners/NAME each further one, and OUT/corners.json lists them.
     """
     chosen, dynamics = chosen_mac(options), chosen_dynamics(options)
-    with TerminalReporter() as reporter:
-        session = open_session(
-            pdk, corner, reporter, jobs=jobs or default_jobs(), install=False, dynamic=dynamics
-        )
+    if corners is not None and (scheduler or cluster):
+        raise UsageError("--corners times one netlist on this machine; leave out --scheduler and --cluster")
+    jobs = jobs or default_jobs()
+    with TerminalReporter() as reporter, chosen_place(jobs, scheduler, cluster) as elsewhere:
+        session = open_session(pdk, corner, reporter, jobs=jobs, install=False, dynamic=dynamics)
+        if elsewhere is not None:
+            bound_elsewhere(elsewhere, session, [Request(chosen, out)])
+            if dynamics is not None:
+                simulate_elsewhere(elsewhere, session, [Request(chosen, out)])
         if corners is None:
             make_tables(session, chosen, out)
         else:

@@ -20,7 +20,12 @@ _WORDS = {
     "weights": "write weights.csv",
     "costmap": "find levels and codebooks",
     "model": "quantize the model",
+    "float": "synthesise, check and measure the FP16 MAC",
+    "estimate": "estimate time and energy on an accelerator",
     "report": "write the report",
+    "bounds": "map MACs and bound every weight, on the cluster",
+    "blocks": "simulate every weight, on the cluster",
+    "simulation": "join the weights, on the cluster",
 }
 
 
@@ -66,6 +71,8 @@ class TerminalReporter:
 
     def started(self, step: str, total: int) -> Callable[[int], None]:
         """Begin a step of `total` units."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
         self._task = task = self._progress.add_task(_title(step), total=total)
         return lambda units: self._progress.advance(task, units)
 

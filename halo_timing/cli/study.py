@@ -9,9 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from halo_timing.cli.cluster_options import chosen_place, cluster_options
 from halo_timing.cli.progress import TerminalReporter, default_jobs
 from halo_timing.files import write_text
 from halo_timing.rtl import family, find_mac
+from halo_timing.run.elsewhere import Request, bound_elsewhere
 from halo_timing.run.session import characterize, open_session
 from halo_timing.study import SIZES, Figures, StudyRow, compare, read_input, to_csv
 
@@ -22,7 +24,16 @@ from halo_timing.study import SIZES, Figures, StudyRow, compare, read_input, to_
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results/study"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
-def study(names: tuple[str, ...], pdk: str, corner: str | None, out: Path, jobs: int | None) -> None:
+@cluster_options
+def study(
+    names: tuple[str, ...],
+    pdk: str,
+    corner: str | None,
+    out: Path,
+    jobs: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+) -> None:
     """Characterise MACs side by side: NAMES, or the whole family.
 
     For each: area, the period of its slowest weight and of its fastest 8 and 16 values, and what these are
@@ -30,8 +41,12 @@ def study(names: tuple[str, ...], pdk: str, corner: str | None, out: Path, jobs:
     """
     members = [find_mac(name) for name in names or family()]
     inputs = []
-    with TerminalReporter() as reporter:
-        session = open_session(pdk, corner, reporter, jobs=jobs or default_jobs(), install=False)
+    jobs = jobs or default_jobs()
+    with TerminalReporter() as reporter, chosen_place(jobs, scheduler, cluster) as elsewhere:
+        session = open_session(pdk, corner, reporter, jobs=jobs, install=False)
+        if elsewhere is not None:
+            requests = [Request(each, out / each.folder_name, f"{each.folder_name}/") for each in members]
+            bound_elsewhere(elsewhere, session, requests)
         for member in members:
             folder = out / member.folder_name
             characterize(session, member, folder, label=f"{member.folder_name}/")

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from halo_timing.errors import PdkError
-from halo_timing.files import atomic_path
+from halo_timing.files import atomic_path, sha256_file
 from halo_timing.pdk.descriptor import DebianSource, Descriptor, OpenPdksSource, OrfsSource, WheelSource
 from halo_timing.pdk.locate import install_folder
 from halo_timing.wheels import fetch_wheel_members
@@ -44,6 +44,18 @@ def how_to_get(descriptor: Descriptor) -> str:
     files = [file for corner in descriptor.corner for file in corner.files]
     where = files[0] if files else descriptor.corner_files and descriptor.corner_files.folder
     return f"{where} was not found; put it back, or register it again with `halo-timing pdk add {name} FILE…`"
+
+
+def damaged_file(descriptor: Descriptor) -> Path | None:
+    """First file of an installed PDK whose content is not what was fetched, where checksums are known."""
+    source = descriptor.source
+    if not isinstance(source, WheelSource):
+        return None
+    folder = install_folder(descriptor.name)
+    files = {folder / PurePosixPath(member).name: digest for member, digest in source.members.items()}
+    return next(
+        (path for path, digest in files.items() if not path.is_file() or sha256_file(path) != digest), None
+    )
 
 
 def install(descriptor: Descriptor, progress: Progress) -> None:

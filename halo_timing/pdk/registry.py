@@ -13,7 +13,7 @@ import platformdirs
 
 from halo_timing.errors import HaloTimingError, PdkError
 from halo_timing.pdk.descriptor import Descriptor, WheelSource, read_descriptor
-from halo_timing.pdk.install import Progress, how_to_get, install
+from halo_timing.pdk.install import Progress, damaged_file, how_to_get, install
 from halo_timing.pdk.library import Library, read_library
 from halo_timing.pdk.locate import Corner, find_corners
 from halo_timing.pdk.selection import ChosenCells, Constraints, choose_cells, derive_constraints
@@ -150,13 +150,19 @@ def load_pdk(name: str, install: bool = False, progress: Progress = lambda _line
     Raises
     ------
     PdkError
-        If it is unknown or not there; says what to do.
+        If it is unknown, not there, or damaged where its checksum is known; says what to do.
     """
     path = _descriptor_path(name)
     descriptor = read_descriptor(path)
     folder, corners = find_corners(descriptor, path.parent)
-    if not corners and install:
+    damaged = damaged_file(descriptor) if corners else None
+    if install and (damaged or not corners):
         return install_pdk(name, progress)
+    if damaged:
+        raise PdkError(
+            f"{damaged}: is damaged, its checksum is not that of PDK {descriptor.name}; "
+            f"{how_to_get(descriptor)} to mend it"
+        )
     if folder is None:
         raise PdkError(f"PDK {descriptor.name} is not on this machine: {how_to_get(descriptor)}")
     return Pdk(descriptor.name, descriptor, folder, corners)

@@ -7,12 +7,13 @@ step with its record, or redoes it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,7 @@ def execute(step: Step, folder: Path) -> Record:
     UsageError
         If the folder cannot be written.
     """
-    key = sha256_json({"step": step.name, "inputs": step.inputs})
-    record_path = folder / _RECORDS / f"{step.name.replace('/', '.')}.json"
+    key, record_path = _key(step), _record_path(step.name, folder)
     if (record := _valid_record(record_path, key, folder)) is not None:
         return record
     started = time.monotonic()
@@ -89,10 +89,7 @@ def execute(step: Step, folder: Path) -> Record:
             files = [path for path in working.rglob("*") if path.is_file()]
             made = {path.relative_to(working).as_posix(): path for path in files}
         outputs = {name: sha256_file(path) for name, path in sorted(made.items())}
-        # What the step made before, with other options, and does not make now, would pass for a result.
-        for name in _recorded_outputs(record_path) - outputs.keys():
-            (folder / name).unlink(missing_ok=True)
-        record_path.unlink(missing_ok=True)
+        _forget(record_path, outputs.keys(), folder)
         if not step.in_place:
             for name, path in made.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +99,45 @@ def execute(step: Step, folder: Path) -> Record:
     finally:
         shutil.rmtree(working, ignore_errors=True)
     return Record(step.name, key, outputs, seconds, reused=False)
+
+
+def found(step: Step, folder: Path) -> Record | None:
+    """Record of a step whose files are in `folder`, made from the same inputs; None where they are not."""
+    return _valid_record(_record_path(step.name, folder), _key(step), folder)
+
+
+def recorded_files(name: str, folder: Path) -> list[str]:
+    """Files of a step in `folder`, its record among them."""
+    record_path = _record_path(name, folder)
+    return [*sorted(_recorded_outputs(record_path)), record_path.relative_to(folder).as_posix()]
+
+
+def adopt(source: Path, folder: Path) -> None:
+    """Move steps that were made in `source` to `folder`, on the same disk; records come last, as ever."""
+    for record_path in sorted((source / _RECORDS).glob("*.json")):
+        target = folder / _RECORDS / record_path.name
+        names = _recorded_outputs(record_path)
+        _forget(target, names, folder)
+        for name in sorted(names):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).replace(folder / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        record_path.replace(target)
+
+
+def _key(step: Step) -> str:
+    return sha256_json({"step": step.name, "inputs": step.inputs})
+
+
+def _record_path(name: str, folder: Path) -> Path:
+    return folder / _RECORDS / f"{name.replace('/', '.')}.json"
+
+
+def _forget(record_path: Path, kept: Collection[str], folder: Path) -> None:
+    """Remove a step's record, and files it made before, with other options, that would pass for a result."""
+    for name in _recorded_outputs(record_path) - set(kept):
+        (folder / name).unlink(missing_ok=True)
+    record_path.unlink(missing_ok=True)
 
 
 def _recorded_outputs(path: Path) -> set[str]:
@@ -121,6 +157,33 @@ def _valid_record(path: Path, key: str, folder: Path) -> Record | None:
         ):
             return Record(data["name"], key, outputs, data["seconds"], reused=True)
     return None
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a result folder; the system ends the claim with the process, however it ends.
+
+    Raises
+    ------
+    UsageError
+        If another run is at work there, or the folder cannot be written.
+    """
+    try:
+        (folder / _RECORDS).mkdir(parents=True, exist_ok=True)
+        stream = (folder / _RECORDS / "lock").open("w")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another run is at work there; wait for it, or choose another --out"
+            ) from None
+        except OSError:
+            # A file system without locks: runs that do meet fail, but leave no wrong result.
+            pass
+        yield
 
 
 def remove_leftovers(folder: Path) -> None:

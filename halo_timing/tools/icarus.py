@@ -121,7 +121,8 @@ class Icarus:
         # vvp goes on, and ends well, after an SDF file it cannot open or an instance it cannot find.
         complaint = _SDF_COMPLAINT.search(finished.stdout + finished.stderr)
         if finished.return_code or complaint:
-            raise ToolError(f"vvp: {complaint.group() if complaint else _first_error(finished)}", log_path)
+            message = complaint.group() if complaint else _first_error(finished)
+            raise finished.failure(f"vvp: {message}", log_path)
         return finished.stdout
 
 

@@ -80,9 +80,9 @@ class OpenSta:
         # Errors before warnings: a missing Liberty file is the cause, the black boxes are the consequence.
         for pattern in (_ERROR, _GRAVE_WARNING):
             if complaint := pattern.search(printed):
-                raise ToolError(f"sta: {complaint.group().strip()} ({script})", log_path)
+                raise finished.failure(f"sta: {complaint.group().strip()} ({script})", log_path)
         if finished.return_code:
-            raise ToolError(f"sta ended with {finished.ended_by} ({script})", log_path)
+            raise finished.failure(f"sta ended with {finished.ended_by} ({script})", log_path)
         if _SENTINEL not in finished.stdout:
             raise ToolError(f"sta stopped before the end of its script ({script})", log_path)
         return finished.stdout.replace(f"{_SENTINEL}\n", "")

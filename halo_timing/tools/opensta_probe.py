@@ -162,13 +162,16 @@ def probe_opensta(sta: OpenSta) -> OpenStaCapabilities:
     key = [str(sta.path.resolve()), status.st_mtime_ns, status.st_size, list(sta.version), _fingerprint()]
     kept = cache_dir() / "tools" / f"opensta-{sha256_json(key)[:16]}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
-        values = json.loads(kept.read_text())
+        document = json.loads(kept.read_text())
+        values = document["answers"]
+        if document["check"] != sha256_json(values):
+            raise ValueError("damaged")
         flags = {field.name: bool(values[field.name]) for field in fields(OpenStaCapabilities)[1:]}
         return OpenStaCapabilities(version=sta.version, **flags)
     found = _experiment(sta)
     # A cache that cannot be written costs a second the next time, nothing else.
     with suppress(HaloTimingError, OSError):
-        write_json(kept, asdict(found))
+        write_json(kept, {"answers": asdict(found), "check": sha256_json(asdict(found))})
     return found
 
 

@@ -99,7 +99,7 @@ class Yosys:
                 r"^ERROR: *(.+)$|^(.*\bERROR:.+)$", finished.stdout + finished.stderr, re.MULTILINE
             )
             message = "".join(errors[-1]) if errors else f"ended with {finished.ended_by}"
-            raise ToolError(f"yosys: {message} (script: {cwd / name})", log_path)
+            raise finished.failure(f"yosys: {message} (script: {cwd / name})", log_path)
         return finished.stdout
 
 

@@ -1,0 +1,1 @@
+"""Independent, content-addressed pieces of work, on the processors of this machine or on a Dask cluster."""
