@@ -23,7 +23,7 @@ from halo_timing.run.session import characterize, make_float_mac, open_session
 from halo_timing.tables import Tables
 
 # The array shows HALO's classes; the others are built for their fast class. Levels: fast, and all values.
-_ARRAY, _BYPASSES, _BEST = "array", ("one_digit", "two_row"), "booth_stored"
+_ARRAY, _BYPASSES, _BEST = "array", ("one_digit_high_radix", "two_row"), "booth_stored"
 
 
 @click.group()
