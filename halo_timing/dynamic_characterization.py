@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -115,6 +115,8 @@ def characterize_dynamics(
     folder: Path,
     *,
     provenance: Mapping[str, Any],
+    result: DynamicResult | None = None,
+    indices: Sequence[int] | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> DynamicTables:
@@ -124,6 +126,10 @@ def characterize_dynamics(
     ----------
     provenance
         What to record beside the simulation's own facts.
+    result
+        What :meth:`Simulation.run` gave for all weights, where it was done before.
+    indices
+        Weights (positions) to simulate; by default all that the tile fact allows.
     progress
         Called with the number of weights done since the last call; each part of the plan counts every weight.
 
@@ -132,13 +138,15 @@ def characterize_dynamics(
     UsageError
         If the stimulus does not fit the MAC, or full tables are asked for where no stage is exhaustive.
     """
-    result = simulation.run(
-        bin_ps=options.bin_ps,
-        settle_path=folder / SETTLE_NAME if options.full else None,
-        energy_path=folder / ENERGY_NAME if options.full else None,
-        jobs=jobs,
-        progress=progress,
-    )
+    if result is None:
+        result = simulation.run(
+            indices=indices,
+            bin_ps=options.bin_ps,
+            settle_path=folder / SETTLE_NAME if options.full else None,
+            energy_path=folder / ENERGY_NAME if options.full else None,
+            jobs=jobs,
+            progress=progress,
+        )
     assert isinstance(simulation.energies, CellEnergies)
     energies = weight_energies(simulation.energies, simulation.held, simulation.nets, result)
     map_values, maps = _maps(simulation, result)

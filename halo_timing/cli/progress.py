@@ -24,7 +24,8 @@ _WORDS = {
     "estimate": "estimate time and energy on an accelerator",
     "report": "write the report",
     "bounds": "map MACs and bound every weight, on the cluster",
-    "simulation": "simulate every weight, on the cluster",
+    "blocks": "simulate every weight, on the cluster",
+    "simulation": "join the weights, on the cluster",
 }
 
 

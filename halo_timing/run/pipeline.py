@@ -39,7 +39,7 @@ from halo_timing.run.session import (
     make_weights,
     open_session,
 )
-from halo_timing.run.steps import Record, Step, remove_leftovers
+from halo_timing.run.steps import Record, Step, only_run_in, remove_leftovers
 from halo_timing.tables import Tables
 
 MANIFEST_VERSION = 1
@@ -91,11 +91,22 @@ def run(
         dynamic=DynamicOptions() if config.dynamic else None,
     )
     source = model_path(config.model, reporter.note) if config.model else None
-    if out.is_dir():
+    with only_run_in(out):
         remove_leftovers(out)
+        if elsewhere is not None:
+            _characterize_elsewhere(
+                elsewhere, session, mac if config.corners is None else None, references, out
+            )
+        records = _make_everything(config, session, mac, references, source, out)
+        write_json(out / "manifest.json", _manifest(config, session, records))
+        metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+        return metrics
 
-    if elsewhere is not None:
-        _characterize_elsewhere(elsewhere, session, mac, references, out)
+
+def _make_everything(
+    config: RunConfig, session: Session, mac: Mac, references: Sequence[Mac], source: Path | None, out: Path
+) -> list[Record]:
+    """Make every step of a run, or find it made."""
     corners = None if config.corners is None else choose_corners(session.pdk, config.corners)
     measured = _characterize(session, mac, corners, out)
     records = [*measured, *_characterize_references(session, references, corners, out)]
@@ -109,25 +120,26 @@ def run(
                 )
             records.append(session.execute(_estimate_step(config, references, records, out), out))
     records.append(session.execute(_report_step(config, references, records, out), out))
-    write_json(out / "manifest.json", _manifest(config, session, records))
-    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return metrics
+    return records
 
 
 def _characterize_elsewhere(
-    elsewhere: Elsewhere, session: Session, mac: Mac, references: Sequence[Mac], out: Path
+    elsewhere: Elsewhere, session: Session, mac: Mac | None, references: Sequence[Mac], out: Path
 ) -> None:
-    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made."""
-    own = Request(mac, out)
+    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made.
+
+    `mac` is None where it is wanted at several corners: these share a netlist and are made here.
+    """
+    own = [] if mac is None else [Request(mac, out)]
     others = [
         Request(each, out / REFERENCE_FOLDER / each.folder_name, f"{REFERENCE_FOLDER}/{each.folder_name}/")
         for each in references
     ]
-    bound_elsewhere(elsewhere, session, [own, *others])
+    bound_elsewhere(elsewhere, session, [*own, *others])
     if session.dynamic is not None:
         worst_ps = [float(Tables.load(other.folder).period_ps.max()) for other in others]
         fastest = [other for other, worst in zip(others, worst_ps, strict=True) if worst == min(worst_ps)]
-        simulate_elsewhere(elsewhere, session, [own, *fastest])
+        simulate_elsewhere(elsewhere, session, [*own, *fastest])
 
 
 def _characterize(
