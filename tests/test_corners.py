@@ -194,6 +194,10 @@ def test_a_run_draws_what_further_corners_say(
     # In picoseconds, by as much as above.
     assert 1e3 / quick == pytest.approx(1e3 / slow * SCALE, abs=1.0)
     assert "As many points as parameters" in (out / "report.html").read_text()
+    # The MAC to beat has tables at the same corners, so that levels can be moved to other voltages.
+    (reference,) = (out / "reference").iterdir()
+    assert list(load_corners(reference)) == ["typ_1p80V", "typ_2p00V"]
     # A run that asks for one corner is not to be read with the others' tables.
     assert main_exit(*asked, "--no-model", "--no-dynamic", out) == 0
     assert not {name for name in json.loads((out / "metrics.json").read_text()) if "2p00V" in name}
+    assert not list(out.rglob("corners.json"))

@@ -20,7 +20,8 @@ class RunConfig(BaseModel):
     pdk, corner
         Cells; corner None is the PDK's default one.
     corners
-        Further corners to time the MAC's netlist at, as ``characterize --corners`` takes them.
+        Further corners to time the netlists of the MAC and of the fastest reference at, as
+        ``characterize --corners`` takes them.
     mac
         MAC to characterise, as ``mac list`` names it, optionally with parameters.
     reference

@@ -37,13 +37,20 @@ def choose_corners(pdk: Pdk, wanted: str) -> list[Corner]:
 
 
 def characterize_corners(
-    session: Session, corners: Sequence[Corner], mac: Mac, out: Path, *, simulate_all: bool = True
+    session: Session,
+    corners: Sequence[Corner],
+    mac: Mac,
+    out: Path,
+    *,
+    simulate_all: bool = True,
+    label: str = "",
 ) -> list[list[Record]]:
     """Map `mac` at the corner of `session`, and time that netlist there and at each of `corners`.
 
     The corner of the session is `out` itself, a result folder like any other. Each further corner is a whole
     result folder as well, in ``corners/NAME``, with the same netlist; ``corners.json`` lists them all.
-    Without `simulate_all` a simulation that the session asks for is of its own corner alone.
+    Without `simulate_all` a simulation that the session asks for is of its own corner alone. `label` goes
+    before the steps' names.
 
     Returns
     -------
@@ -60,17 +67,17 @@ def characterize_corners(
     # A corner that cannot be used should show before minutes are spent on the others.
     for corner in others:
         session.pdk.constraints(corner)
-    mapped = make_netlist(session, mac, out)
+    mapped = make_netlist(session, mac, out, label=label)
     for corner in others:
         _check_cells(session, corner, out)
-    records = [[mapped, *make_tables(session, mac, mapped, out)]]
+    records = [[mapped, *make_tables(session, mac, mapped, out, label=label)]]
     entries = [IndexEntry(home.name, home.voltage_v, home.temperature_c, Path())]
     for corner in others:
         there = replace(session, corner=corner, dynamic=session.dynamic if simulate_all else None)
         folder = Path(CORNERS_FOLDER) / corner.name
-        netlist = there.execute(_same_netlist_step(there, mapped, out, corner), out / folder)
-        label = f"{folder.as_posix()}/"
-        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=label)])
+        prefix = f"{label}{folder.as_posix()}/"
+        netlist = there.execute(_same_netlist_step(there, mapped, out, f"{prefix}mapped"), out / folder)
+        records.append([netlist, *make_tables(there, mac, netlist, out / folder, label=prefix)])
         entries.append(IndexEntry(corner.name, corner.voltage_v, corner.temperature_c, folder))
     write_index(out, session.pdk.name, entries)
     return records
@@ -86,7 +93,7 @@ def _check_cells(session: Session, corner: Corner, out: Path) -> None:
         )
 
 
-def _same_netlist_step(there: Session, mapped: Record, out: Path, corner: Corner) -> Step:
+def _same_netlist_step(there: Session, mapped: Record, out: Path, name: str) -> Step:
     """Put the netlist that was mapped at another corner beside the tables of this one."""
 
     def action(working: Path) -> None:
@@ -94,11 +101,11 @@ def _same_netlist_step(there: Session, mapped: Record, out: Path, corner: Corner
             shutil.copyfile(out / name, working / name)
 
     # The provenance has the hash of the Liberty files: the tables of this corner depend on it.
-    constraints = there.pdk.constraints(corner)
+    constraints = there.pdk.constraints(there.corner)
     inputs = {
         "netlist": mapped.key,
         "files": mapped.digest,
         "provenance": there.provenance,
         "constraints": [constraints.output_load_ff, constraints.input_slew_ps],
     }
-    return Step(f"{CORNERS_FOLDER}/{corner.name}/mapped", inputs, action)
+    return Step(name, inputs, action)

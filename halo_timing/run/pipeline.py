@@ -21,6 +21,7 @@ from halo_timing.files import sha256_file, sha256_json, write_json, write_text
 from halo_timing.float_mac import float_mac
 from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
+from halo_timing.pdk.registry import Corner
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
 from halo_timing.report.result import find_evaluation
@@ -106,13 +107,9 @@ def _make_everything(
     config: RunConfig, session: Session, mac: Mac, references: Sequence[Mac], source: Path | None, out: Path
 ) -> list[Record]:
     """Make every step of a run, or find it made."""
-    if config.corners is None:
-        (out / INDEX_FILE).unlink(missing_ok=True)
-        measured = characterize(session, mac, out)
-    else:
-        corners = choose_corners(session.pdk, config.corners)
-        measured = [record for each in characterize_corners(session, corners, mac, out) for record in each]
-    records = [*measured, *_characterize_references(session, references, out)]
+    corners = None if config.corners is None else choose_corners(session.pdk, config.corners)
+    measured = _characterize(session, mac, corners, out)
+    records = [*measured, *_characterize_references(session, references, corners, out)]
     records.append(session.execute(_costmap_step(config, session, measured, out), out))
     if source is not None:
         records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
@@ -145,8 +142,22 @@ def _characterize_elsewhere(
         simulate_elsewhere(elsewhere, session, [*own, *fastest])
 
 
-def _characterize_references(session: Session, references: Sequence[Mac], out: Path) -> list[Record]:
-    """Bound every reference; simulate the fastest alone, whose energy is compared."""
+def _characterize(
+    session: Session, mac: Mac, corners: Sequence[Corner] | None, folder: Path, label: str = ""
+) -> list[Record]:
+    """Make netlist and tables of a MAC, at further corners too where they are asked for."""
+    if corners is None:
+        # Tables of corners that an earlier run has asked for may be of another netlist.
+        (folder / INDEX_FILE).unlink(missing_ok=True)
+        return characterize(session, mac, folder, label=label)
+    made = characterize_corners(session, corners, mac, folder, label=label)
+    return [record for records in made for record in records]
+
+
+def _characterize_references(
+    session: Session, references: Sequence[Mac], corners: Sequence[Corner] | None, out: Path
+) -> list[Record]:
+    """Bound every reference; simulate the fastest alone, whose energy is compared, at all corners."""
     bounded: list[tuple[Mac, Path, str, list[Record], float]] = []
     for mac in references:
         label = f"{REFERENCE_FOLDER}/{mac.folder_name}/"
@@ -157,6 +168,10 @@ def _characterize_references(session: Session, references: Sequence[Mac], out: P
     best_ps = min((worst_ps for *_, worst_ps in bounded), default=0.0)
     everything: list[Record] = []
     for mac, folder, label, records, worst_ps in bounded:
+        if worst_ps == best_ps and corners is not None:
+            everything += _characterize(session, mac, corners, folder, label)
+            continue
+        (folder / INDEX_FILE).unlink(missing_ok=True)
         own = session if worst_ps == best_ps else replace(session, dynamic=None)
         everything += [*records, *make_weights(own, mac, records[-1], folder, label=label)]
     return everything
