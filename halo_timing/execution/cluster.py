@@ -275,13 +275,16 @@ def _job_queue(kind: str, jobs: int) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's own log lines off the terminal: what matters of them is said by the campaign."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    # Dask sets levels of single loggers below its first one, which then no longer counts for them.
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _verified(packed: bytes, digest: str) -> bytes:
