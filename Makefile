@@ -6,7 +6,7 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study stream quality test proof lint setup setup-test tools clean
+.PHONY: help demo study stream quality test proof lint setup setup-test tools tools-test clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
@@ -39,10 +39,12 @@ proof: setup-test
 
 quality: setup-test
 	$(BIN)/halo-timing pdk install nangate45
-	$(BIN)/halo-timing mac study --pdk nangate45 --out results/study
+	for mac in array one_digit two_row; do \
+	  $(BIN)/halo-timing characterize --pdk nangate45 --mac $$mac --out results/quality/$$mac && \
+	  $(BIN)/halo-timing costmap results/quality/$$mac || exit 1; done
 	sh scripts/texts.sh results/quality/text
-	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/study/array \
-	  --costmap one_digit=results/study/one_digit
+	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/quality/array \
+	  --costmap one_digit=results/quality/one_digit --costmap two_row=results/quality/two_row
 
 lint: setup-test
 	$(BIN)/ruff check .
@@ -51,7 +53,7 @@ lint: setup-test
 
 setup: tools $(VENV)/.installed
 
-setup-test: tools $(VENV)/.installed-dev
+setup-test: tools-test $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
 	@echo "==> Python packages of halo_timing into $(VENV)"
@@ -65,6 +67,9 @@ $(VENV)/.installed-dev: pyproject.toml
 
 tools:
 	@sh scripts/tools.sh
+
+tools-test:
+	@sh scripts/tools.sh test
 
 clean:
 	rm -rf $(VENV) $(OUT)

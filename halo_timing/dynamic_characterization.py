@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +116,7 @@ def characterize_dynamics(
     *,
     provenance: Mapping[str, Any],
     result: DynamicResult | None = None,
+    indices: Sequence[int] | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> DynamicTables:
@@ -127,6 +128,8 @@ def characterize_dynamics(
         What to record beside the simulation's own facts.
     result
         What :meth:`Simulation.run` gave for all weights, where it was done before.
+    indices
+        Weights (positions) to simulate; by default all that the tile fact allows.
     progress
         Called with the number of weights done since the last call; each part of the plan counts every weight.
 
@@ -137,6 +140,7 @@ def characterize_dynamics(
     """
     if result is None:
         result = simulation.run(
+            indices=indices,
             bin_ps=options.bin_ps,
             settle_path=folder / SETTLE_NAME if options.full else None,
             energy_path=folder / ENERGY_NAME if options.full else None,

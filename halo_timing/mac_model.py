@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 FOLDED = frozenset({"booth_stored", "split", "one_digit", "two_row"})
+# Bits of a part of the sum between two carries that are kept.
+HIGH_RADIX_BITS = 4
 BENCH_VARIABLE = "HALO_TIMING_BENCH"
 
 
@@ -35,7 +37,19 @@ class MacConfig:
     @property
     def latency(self) -> int:
         """Clock edges from ``activation_in`` to ``psum_out``."""
-        return 3 if self.pipeline == "two_stage" else 2
+        return 3 if self.has_product_register else 2
+
+    @property
+    def has_product_register(self) -> bool:
+        """Whether the product waits in a register before it is added."""
+        return self.pipeline in ("two_stage", "high_radix")
+
+    @property
+    def carry_mask(self) -> int:
+        """Bits of ``psum_carry_in`` that count: all, none, or the lowest of each part but the first."""
+        every = (1 << self.accumulator_width) - 1
+        kept = sum(1 << bit for bit in range(HIGH_RADIX_BITS, self.accumulator_width, HIGH_RADIX_BITS))
+        return {"carry_save": every, "high_radix": kept}.get(self.pipeline, 0)
 
     def weight_value(self, bits: int) -> int:
         """Value of a weight's bits."""
@@ -115,8 +129,8 @@ class MacModel:
             self.weight = self.activation = self.product = self.psum = 0
             return
         product = config.product(config.weight_value(self.weight), config.activation_value(self.activation))
-        added = self.product if config.pipeline == "two_stage" else product
-        self.psum = config.wrap(step.psum + step.psum_carry + added)
+        added = self.product if config.has_product_register else product
+        self.psum = config.wrap(step.psum + (step.psum_carry & config.carry_mask) + added)
         self.product = product
         self.activation = step.activation
         if step.weight_load:

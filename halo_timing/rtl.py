@@ -124,40 +124,57 @@ def family() -> Mapping[str, Mac]:
 
 
 def find_mac(spec: str) -> Mac:
-    """Find a MAC by name, with parameters (``array:WEIGHT_WIDTH=4,ADDER=ripple``), or by its TOML file.
+    """Find a MAC by name or by its TOML file, with parameters and mapping recipes of its own.
+
+    Parameters
+    ----------
+    spec
+        ``array``, ``own.toml``, or either with settings: ``array:WEIGHT_WIDTH=4,ADDER=ripple``. The setting
+        ``recipe=speed+delay_units`` names the mapping recipes to try.
 
     Raises
     ------
     RtlError
         If the name or a parameter is unknown, or the file describes no MAC.
     """
-    if spec.endswith(".toml"):
-        return read_own_mac(Path(spec)).mac()
     name, _, settings = spec.partition(":")
-    if name not in family():
+    if name.endswith(".toml"):
+        mac = read_own_mac(Path(name)).mac()
+    elif name in family():
+        mac = family()[name]
+    else:
         raise RtlError(f"unknown MAC {name!r}; `halo-timing mac list` shows: {', '.join(family())}")
-    mac = family()[name]
     if not settings:
         return mac
     known = read_module(mac.files, mac.top).parameters
     changed: dict[str, Parameter] = {}
+    recipes = mac.recipes
     for item in settings.split(","):
         key, equals, text = (part.strip() for part in item.partition("="))
+        if equals and key == "recipe":
+            recipes = tuple(text.split("+"))
+            continue
         if not equals or key not in known:
             raise RtlError(f"{spec!r}: {item!r} sets no parameter of {mac.top}; it has {', '.join(known)}")
         if not re.fullmatch(r"-?\w+", text):
             raise RtlError(f"{spec!r}: the value {text!r} must be a number or a plain word")
         changed[key] = int(text) if re.fullmatch(r"-?\d+", text) else text
-    label = ",".join(f"{key}={value}" for key, value in sorted(changed.items()))
+    labels = [f"{key}={value}" for key, value in sorted(changed.items())]
+    labels += [f"recipe={'+'.join(recipes)}"] if recipes != mac.recipes else []
     parameters = {**mac.parameters, **changed}
+    of_family = not name.endswith(".toml")
     return replace(
-        mac, name=f"{name}:{label}", parameters=parameters, interface=_family_interface(parameters)
+        mac,
+        name=":".join([mac.name, ",".join(labels)]) if labels else mac.name,
+        parameters=parameters,
+        interface=_family_interface(parameters) if of_family else mac.interface,
+        recipes=recipes,
     )
 
 
 def _family_interface(parameters: Mapping[str, Parameter]) -> Interface:
     chains = {"activation_out": "activation_in", "psum_out": "psum_in"}
-    if parameters.get("PIPELINE") == "carry_save":
+    if parameters.get("PIPELINE") in ("carry_save", "high_radix"):
         chains["psum_carry_out"] = "psum_carry_in"
     return Interface(
         weight="weight_in",

@@ -234,6 +234,60 @@ def sweep(
     return Sweep(held.values, tuple(stages), tuple(rows))
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A first look at a netlist.
+
+    Parameters
+    ----------
+    stages
+        Names of the groups of endpoints.
+    worst_ps
+        Period that is right for any weight, per stage, without case analysis: what a designer would sign off.
+    values, bound_ps
+        Some operand values, and their bounds per stage, shape ``(n, stages)``.
+    """
+
+    stages: tuple[str, ...]
+    worst_ps: tuple[float, ...]
+    values: tuple[int, ...]
+    bound_ps: NDArray[np.float64]
+
+
+def probe(
+    netlist: Netlist,
+    interface: Interface,
+    held: HeldWeight,
+    conditions: TimingConditions,
+    sta: OpenSta,
+    log_folder: Path,
+    values: Sequence[int] = (),
+) -> Probe:
+    """Time a netlist without case analysis on the weight, and with some of the operand's values.
+
+    Raises
+    ------
+    ToolError
+        If OpenSTA fails.
+    """
+    stages = stages_of(netlist, interface, held)
+    position = {int(value): index for index, value in enumerate(held.values)}
+    # Without case analysis first: constants that are set stay set.
+    cases: dict[str, list[tuple[str, int]]] = {"any": []}
+    cases |= {str(value): held.case(netlist, interface, position[value]) for value in values}
+    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
+        sdf_path = Path(name) / "delays.sdf"
+        arrivals = write_delays(netlist, interface, conditions, sta, sdf_path, log_folder / "sta_delays.log")
+        log_path = log_folder / "sta_worst.log"
+        reports = _run_cases(netlist, interface, conditions, sta, sdf_path, arrivals, stages, cases, log_path)
+    periods = [
+        [path.period_ps if (path := reports[f"{case} {stage}"]) else 0.0 for stage in stages]
+        for case in cases
+    ]
+    bounds = np.array(periods[1:], np.float64).reshape(len(values), len(stages))
+    return Probe(tuple(stages), tuple(periods[0]), tuple(values), bounds)
+
+
 def worst_period_ps(
     netlist: Netlist,
     interface: Interface,
@@ -249,22 +303,7 @@ def worst_period_ps(
     ToolError
         If OpenSTA fails.
     """
-    stages = stages_of(netlist, interface, held)
-    with tempfile.TemporaryDirectory(prefix="halo_timing-") as name:
-        sdf_path = Path(name) / "delays.sdf"
-        arrivals = write_delays(netlist, interface, conditions, sta, sdf_path, log_folder / "sta_delays.log")
-        reports = _run_cases(
-            netlist,
-            interface,
-            conditions,
-            sta,
-            sdf_path,
-            arrivals,
-            stages,
-            {"any": []},
-            log_folder / "sta_worst.log",
-        )
-    return max((path.period_ps for path in reports.values() if path), default=0.0)
+    return max(probe(netlist, interface, held, conditions, sta, log_folder).worst_ps, default=0.0)
 
 
 def _run_cases(

@@ -1,13 +1,16 @@
-// Sklansky (divide-and-conquer) parallel-prefix adder: sum = a + b (mod 2^WIDTH).
+// Sklansky (divide-and-conquer) parallel-prefix adder: sum = enable ? a + b : 0 (mod 2^WIDTH).
 //
 // Structure: log2(WIDTH) levels of (generate, propagate) operators; at level l the upper half of every
 //            block of 2^l bits combines with the top bit of the block's lower half.
+//            A prefix takes a | b for its propagate, as good as a ^ b there and a faster gate. Without generates
+//            there are no carries: gating them and the last XOR's operand clears the sum.
 // Latency:   combinational, ceil(log2(WIDTH)) prefix levels.
 // Why:       as shallow as Kogge-Stone with half the operators; the fan-out of the block tops grows with
 //            the level, which sizing and buffering have to pay for.
 module adder_sklansky #(
   parameter WIDTH = 16
 ) (
+  input  wire             enable,
   input  wire [WIDTH-1:0] a,
   input  wire [WIDTH-1:0] b,
   output wire [WIDTH-1:0] sum
@@ -32,8 +35,8 @@ module adder_sklansky #(
       wire [N-1:0] g;
       wire [N-1:0] p;
       if (level == 0) begin : gen_input
-        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_generate (.in(a & b), .fill(1'b0), .out(g));
-        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_propagate (.in(a ^ b), .fill(1'b0), .out(p));
+        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_generate (.in(a & b & {WIDTH{enable}}), .fill(1'b0), .out(g));
+        extend #(.IN_WIDTH(WIDTH), .OUT_WIDTH(N)) u_propagate (.in(a | b), .fill(1'b0), .out(p));
       end else begin : gen_operators
         localparam SPAN = 1 << (level - 1);
         // What the top bit of each lower half offers to the whole upper half.
@@ -52,6 +55,6 @@ module adder_sklansky #(
   // The propagates of complete prefixes have no reader, nor has what lies above the sum.
   wire unused_bits = ^{gen_level[LEVELS].g, gen_level[LEVELS].p};
 
-  assign sum = gen_level[0].p[WIDTH-1:0] ^ (gen_level[LEVELS].g[WIDTH-1:0] << 1);
+  assign sum = ((a ^ b) & {WIDTH{enable}}) ^ (gen_level[LEVELS].g[WIDTH-1:0] << 1);
 
 endmodule

@@ -46,7 +46,7 @@ module fp32_accumulate #(
   wire        a_is_larger;
   wire [31:0] unused_difference;
   adder #(.WIDTH(33), .ADDER(ADDER)) u_compare (
-    .a({1'b0, exponent_a, significand_a}), .b({1'b0, ~exponent_b, ~significand_b}),
+    .enable(1'b1), .a({1'b0, exponent_a, significand_a}), .b({1'b0, ~exponent_b, ~significand_b}),
     .sum({a_is_larger, unused_difference})
   );
   wire [7:0]  exponent_1    = a_is_larger ? exponent_a : exponent_b;
@@ -94,7 +94,7 @@ module fp32_accumulate #(
   wire [27:0] total_3;
   wire        unused_column;
   adder #(.WIDTH(29), .ADDER(ADDER)) u_add (
-    .a({1'b0, larger_2q, 3'd0, subtract_2q}), .b({{1'b0, smaller_2q} ^ {28{subtract_2q}}, subtract_2q}),
+    .enable(1'b1), .a({1'b0, larger_2q, 3'd0, subtract_2q}), .b({{1'b0, smaller_2q} ^ {28{subtract_2q}}, subtract_2q}),
     .sum({total_3, unused_column})
   );
 
@@ -128,7 +128,7 @@ module fp32_accumulate #(
   wire [7:0]  field     = total_4q[27] ? exponent_4q[7:0] : 8'd0;
   wire [30:0] rounded;
   adder #(.WIDTH(31), .ADDER(ADDER)) u_round (
-    .a({field, total_4q[26:4]}), .b({30'd0, round_up}), .sum(rounded)
+    .enable(1'b1), .a({field, total_4q[26:4]}), .b({30'd0, round_up}), .sum(rounded)
   );
   wire        overflow  = total_4q[27] & (exponent_4q >= 9'd255);
   wire        nan_4     = kind_4q[4];

@@ -64,7 +64,7 @@ module mult_array #(
 
       wire [A-1:0] high_sum = {(SIGNED != 0 && RESOLVE != 0), gen_row[W-1].s[A-1:1]};
       if (RESOLVE != 0) begin : gen_resolved
-        adder #(.WIDTH(A), .ADDER(ADDER)) u_final (.a(high_sum), .b(gen_row[W-1].c), .sum(sum[P-1:W]));
+        adder #(.WIDTH(A), .ADDER(ADDER)) u_final (.enable(1'b1), .a(high_sum), .b(gen_row[W-1].c), .sum(sum[P-1:W]));
         assign carry = {P{1'b0}};
       end else begin : gen_pair
         assign sum[P-1:W] = high_sum;

@@ -3,7 +3,7 @@
 // Structure: rows selected by the stored digits (digit_rows.v), a carry-save tree, a final adder. BYPASS adds
 //            a second way to the product, chosen by the static select bit of the code:
 //            "none"       only the tree;
-//            "one_digit"  weights with at most one digit: the OR of the rows is the product;
+//            "one_digit"  weights with at most one digit: shifted by one_digit_bypass.v, the tree holding 0;
 //            "two_row"    weights whose digits are zero but for the upper two rows (three when unsigned and
 //                         of even width): an adder of these rows alone.
 // Latency:   combinational: row selection, about log1.5(DIGITS / 2) full adders, final adder; a bypass
@@ -34,10 +34,12 @@ module mult_booth_stored #(
   localparam A = ACTIVATION_WIDTH;
   localparam P = PRODUCT_WIDTH;
 
+  // A weight of one digit leaves the tree at zero, and all others the bypass.
+  wire [DIGITS-1:0] in_tree = {DIGITS{BYPASS != "one_digit" || !select}};
   wire [DIGITS*(A+1)-1:0] short_rows;
   digit_rows #(.DIGITS(DIGITS), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED)) u_rows (
-    .one(digits[0+:DIGITS]), .two(digits[DIGITS+:DIGITS]), .negative(digits[2*DIGITS+:DIGITS]),
-    .activation(activation), .rows(short_rows)
+    .one(digits[0+:DIGITS] & in_tree), .two(digits[DIGITS+:DIGITS] & in_tree),
+    .negative(digits[2*DIGITS+:DIGITS]), .activation(activation), .rows(short_rows)
   );
 
   wire [DIGITS*P-1:0] rows;
@@ -70,9 +72,10 @@ module mult_booth_stored #(
       one_digit_bypass #(
         .DIGITS(DIGITS), .ACTIVATION_WIDTH(A), .SIGNED(SIGNED), .PRODUCT_WIDTH(P)
       ) u_bypass (
-        .digits(digits), .select(select), .activation(activation), .full_sum(full_sum), .full_carry(full_carry),
-        .sum(sum), .carry(carry)
+        .digits({digits[2*DIGITS+:DIGITS], digits[0+:2*DIGITS] & {(2 * DIGITS) {select}}}), .activation(activation),
+        .full_sum(full_sum), .sum(sum)
       );
+      assign carry = full_carry;
     end else if (BYPASS == "two_row") begin : gen_two_row
       localparam UPPER = (SIGNED == 0 && WEIGHT_WIDTH % 2 == 0) ? 3 : 2;
       localparam LOWER = (DIGITS > UPPER) ? DIGITS - UPPER : 0;

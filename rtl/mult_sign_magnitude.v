@@ -62,7 +62,7 @@ module mult_sign_magnitude #(
   wire [W-1:0] plus_one = code[W-1:0] & {W{activation_sign}};
   wire [P-1:0] magnitude;
   adder #(.WIDTH(P), .ADDER(ADDER)) u_final (
-    .a(gen_row[ROWS-1].s), .b(gen_row[ROWS-1].c | {{A{1'b0}}, plus_one}), .sum(magnitude)
+    .enable(1'b1), .a(gen_row[ROWS-1].s), .b(gen_row[ROWS-1].c | {{A{1'b0}}, plus_one}), .sum(magnitude)
   );
 
   assign carry = {P{1'b0}};
@@ -76,7 +76,7 @@ module mult_sign_magnitude #(
     end else begin : gen_offset
       wire [P-1:0] product;
       adder #(.WIDTH(P), .ADDER(ADDER)) u_negate (
-        .a(magnitude ^ {P{product_sign}}), .b({{(P - 1) {1'b0}}, product_sign}), .sum(product)
+        .enable(1'b1), .a(magnitude ^ {P{product_sign}}), .b({{(P - 1) {1'b0}}, product_sign}), .sum(product)
       );
       assign sum = {~product[P-1], product[P-2:0]};
     end

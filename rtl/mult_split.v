@@ -53,7 +53,7 @@ module mult_split #(
   csa_tree #(.ROWS(HIGH), .WIDTH(H)) u_high_tree (
     .rows(high_rows), .sum(high_tree_sum), .carry(high_tree_carry)
   );
-  adder #(.WIDTH(H), .ADDER(ADDER)) u_high (.a(high_tree_sum), .b(high_tree_carry), .sum(high));
+  adder #(.WIDTH(H), .ADDER(ADDER)) u_high (.enable(1'b1), .a(high_tree_sum), .b(high_tree_carry), .sum(high));
 
   generate
     if (LOW > 0) begin : gen_low
@@ -69,7 +69,7 @@ module mult_split #(
       csa_tree #(.ROWS(LOW), .WIDTH(L)) u_low_tree (
         .rows(low_rows), .sum(low_tree_sum), .carry(low_tree_carry)
       );
-      adder #(.WIDTH(L), .ADDER(ADDER)) u_low (.a(low_tree_sum), .b(low_tree_carry), .sum(low));
+      adder #(.WIDTH(L), .ADDER(ADDER)) u_low (.enable(1'b1), .a(low_tree_sum), .b(low_tree_carry), .sum(low));
 
       wire [H-1:0] low_above;  // the part of the low half's sum in the high half's columns
       extend #(.IN_WIDTH(A + 1), .OUT_WIDTH(H)) u_above (.in(low[L-1:2*LOW]), .fill(1'b0), .out(low_above));

@@ -16,7 +16,7 @@ module pe #(
   parameter [127:0] ROW_ORDER  = "low_first",
   parameter [127:0] RECODE     = "weight",
   // Derived, not to be set, see mac.v.
-  parameter CARRY_WIDTH        = (PIPELINE == "carry_save") ? ACCUMULATOR_WIDTH : 1
+  parameter CARRY_WIDTH        = (PIPELINE == "carry_save" || PIPELINE == "high_radix") ? ACCUMULATOR_WIDTH : 1
 ) (
   input  wire                         clk,
   input  wire                         rst_n,  // synchronous, clears every register

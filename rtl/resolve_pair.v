@@ -19,7 +19,7 @@ module resolve_pair #(
   generate
     if (RESOLVE != 0) begin : gen_add
       wire [WIDTH-1:0] total;
-      adder #(.WIDTH(WIDTH), .ADDER(ADDER)) u_final (.a(in_sum), .b(in_carry), .sum(total));
+      adder #(.WIDTH(WIDTH), .ADDER(ADDER)) u_final (.enable(1'b1), .a(in_sum), .b(in_carry), .sum(total));
       assign sum = {total[WIDTH-1] ^ (OFFSET != 0), total[WIDTH-2:0]};
       assign carry = {WIDTH{1'b0}};
     end else begin : gen_pass

@@ -2,10 +2,10 @@
 //
 // Structure: ROWS x COLUMNS elements (pe.v). Activations run to the right, partial sums and waiting weights
 //            down. Delay lines skew the inputs (row r by r cycles) and deskew the results, so that whole
-//            vectors go in and come out. column_bias.v feeds the first row. With PIPELINE = "carry_save"
-//            one adder per column resolves the pair at its end.
-// Latency:   activation_valid to result_valid ROWS + COLUMNS clock edges with "fused", one more with the other
-//            pipelines; one vector per cycle.
+//            vectors go in and come out. column_bias.v feeds the first row. With PIPELINE = "carry_save" or
+//            "high_radix" one adder per column resolves the pair at its end.
+// Latency:   activation_valid to result_valid ROWS + COLUMNS clock edges with "fused", two more with
+//            "high_radix", one more with the others; one vector per cycle.
 // Why:       the place of use of the MACs: here their period is the clock, and the correction of folded
 //            ones costs an adder per column.
 //
@@ -41,10 +41,11 @@ module systolic_array #(
   localparam W = WEIGHT_WIDTH;
   localparam A = ACTIVATION_WIDTH;
   localparam ACC = ACCUMULATOR_WIDTH;
-  localparam CARRY_WIDTH = (PIPELINE == "carry_save") ? ACC : 1;
+  localparam HAS_CARRY = PIPELINE == "carry_save" || PIPELINE == "high_radix";
+  localparam CARRY_WIDTH = HAS_CARRY ? ACC : 1;
   // From an element's activation_in to its psum_out, and from there to the resolved sum.
-  localparam MAC_EDGES = (PIPELINE == "two_stage") ? 3 : 2;
-  localparam END_EDGES = (PIPELINE == "carry_save") ? 1 : 0;
+  localparam MAC_EDGES = (PIPELINE == "two_stage" || PIPELINE == "high_radix") ? 3 : 2;
+  localparam END_EDGES = HAS_CARRY ? 1 : 0;
   localparam LATENCY = MAC_EDGES + (ROWS - 1) + (COLUMNS - 1) + END_EDGES;
 
   delay_line #(.WIDTH(1), .STAGES(LATENCY)) u_valid (
@@ -122,11 +123,12 @@ module systolic_array #(
 
     for (c = 0; c < COLUMNS; c = c + 1) begin : gen_end
       wire [ACC-1:0] total;
-      if (PIPELINE == "carry_save") begin : gen_resolve
+      if (HAS_CARRY) begin : gen_resolve
         wire [ACC-1:0] total_d;
         reg  [ACC-1:0] total_q;
         adder #(.WIDTH(ACC), .ADDER(ADDER)) u_resolve (
-          .a(gen_row[ROWS-1].gen_column[c].psum_out), .b(gen_row[ROWS-1].gen_column[c].carry_out), .sum(total_d)
+          .enable(1'b1), .a(gen_row[ROWS-1].gen_column[c].psum_out), .b(gen_row[ROWS-1].gen_column[c].carry_out),
+          .sum(total_d)
         );
         always @(posedge clk) begin
           if (!rst_n) begin

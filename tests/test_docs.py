@@ -29,6 +29,7 @@ from halo_timing.cli import main
 from halo_timing.cli.mac_options import mac_options
 from halo_timing.cli.main import cli
 from halo_timing.costmap.export import FORMATS
+from halo_timing.explore.space import Axes, Goal, Space
 from halo_timing.pdk.descriptor import (
     CellValues,
     ConstraintValues,
@@ -238,6 +239,14 @@ def test_make_targets_exist() -> None:
 def test_keys_of_run_files() -> None:
     (keys,) = names_under("docs/getting-started.md", "Everything at once")
     assert keys == set(RunConfig.model_fields)
+
+
+def test_keys_of_space_files() -> None:
+    axes, goal = names_under("docs/explore.md", "The space")
+    assert axes == set(Axes.model_fields)
+    assert goal == set(Goal.model_fields)
+    (shown,) = fenced(DOCS["docs/explore.md"], "toml")
+    Space.model_validate(tomllib.loads(shown))
 
 
 def test_variables_are_read_and_all_are_named() -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from halo_timing.cli.main import main
 from halo_timing.errors import CheckpointError, UsageError
 from halo_timing.evaluate.activations import quantized_inputs
 from halo_timing.evaluate.collect import CollectOptions, collect_calibration
+from halo_timing.evaluate.embedding import compare_embeddings, embedding
 from halo_timing.evaluate.language_model import LanguageModel
-from halo_timing.evaluate.measure import mean_period_ps
+from halo_timing.evaluate.measure import mean_energy_fj, mean_period_ps
 from halo_timing.evaluate.methods import choose_methods, standard_methods
 from halo_timing.evaluate.protocol import measure, measure_reference
 from halo_timing.evaluate.sequential import quantize_sequentially
@@ -439,3 +441,129 @@ def test_methods_by_cost_map() -> None:
 def test_mean_period_by_hand() -> None:
     cost_map = array_cost_map((32, 16, 1), periods=(500, 520, 700))
     assert mean_period_ps((0.5, 0.25, 0.25), cost_map, 0.01) == pytest.approx(250 + 130 + 175 + 7)
+
+
+def small_encoder(seed: int = 0) -> BertModel:
+    torch.manual_seed(seed)
+    return BertModel(
+        BertConfig(
+            vocab_size=len(WORDS) + 4,
+            hidden_size=24,
+            intermediate_size=40,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=20,
+            initializer_range=0.3,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hugging Face folder of a small encoder with its tokenizer, and a text."""
+    path = tmp_path_factory.mktemp("model") / "encoder"
+    small_encoder().save_pretrained(path)
+    vocabulary = {word: index for index, word in enumerate(["?", "[CLS]", "[SEP]", *sorted(set(WORDS))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?")
+    wrapped.add_special_tokens({"cls_token": "[CLS]", "sep_token": "[SEP]"})
+    wrapped.save_pretrained(path)
+    (path / "text.txt").write_text(" ".join(np.random.default_rng(0).choice(WORDS, 400)))
+    return path
+
+
+def test_gradients_of_an_encoder_are_what_a_change_costs(windows: NDArray[np.int64], tmp_path: Path) -> None:
+    """The mean of the squared gradients, against the distances that small changes of outputs make."""
+    model = LanguageModel.wrap(small_encoder(), encoder=True)
+    name = "encoder.layer.1.output.dense.weight"
+    many = np.repeat(windows[:1], 250, axis=0)
+    options = CollectOptions(gradient_windows=len(many), fisher=False, hessian=False)
+    measured = collect_calibration(model, many, tmp_path / "c", options).layer(name).gradient_square
+    assert measured is not None
+    tokens = torch.from_numpy(windows[:1])
+    with torch.no_grad():
+        exact = embedding(model, tokens).double()
+        step, output = 1e-2, 5
+        costs = []
+        for position in range(windows.shape[1]):
+
+            def push(_module: Any, _arguments: Any, result: Any, position: int = position) -> Any:
+                result = result.clone()
+                result[0, position, output] += step
+                return result
+
+            handle = model.linears[name].register_forward_hook(push)
+            costs.append(float((embedding(model, tokens).double() - exact).square().sum()) / step**2)
+            handle.remove()
+    assert measured[output] == pytest.approx(np.mean(costs), rel=0.2)
+
+
+def test_embeddings_by_the_definitions() -> None:
+    rng = np.random.default_rng(0)
+    before, after = (
+        array / np.linalg.norm(array, axis=1, keepdims=True)
+        for array in (rng.standard_normal((6, 4), np.float32), rng.standard_normal((6, 4), np.float32))
+    )
+    figures = compare_embeddings(before, after)
+    cosines = [float(a @ b) for a, b in zip(before, after, strict=True)]
+    assert figures["window_cosine_distance"] == pytest.approx([1 - cosine for cosine in cosines], abs=1e-6)
+    assert figures["cosine_distance"] == pytest.approx(1 - np.mean(cosines), abs=1e-6)
+    moved, kept = [], 0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        moved += [float(after[i] @ after[j] - before[i] @ before[j]) ** 2 for j in others]
+        kept += max(others, key=lambda j: before[i] @ before[j]) == max(
+            others, key=lambda j: after[i] @ after[j]
+        )
+    assert figures["similarity_error"] == pytest.approx(math.sqrt(np.mean(moved)), rel=1e-5)
+    assert figures["neighbours_kept"] == kept / 6
+    same = compare_embeddings(before, before)
+    assert (same["cosine_distance"], same["similarity_error"], same["neighbours_kept"]) == (0, 0, 1)
+    assert "neighbours_kept" not in compare_embeddings(before[:1], after[:1])
+
+
+def test_commands_on_an_encoder(
+    encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    array_cost_map((32, 16, 1)).save(tmp_path / "array")
+    text, calibration, out = encoder_folder / "text.txt", tmp_path / "c.safetensors", tmp_path / "out"
+    sizes = ("--windows", "6", "--window", "16")
+    assert run("calibrate", encoder_folder, "--text", text, "--out", calibration, *sizes, "--fisher") == 0
+    assert CalibrationFile.open(calibration).description["window"] == 18, "with the tokens around it"
+    evaluate = ("evaluate", encoder_folder, "--text", text, "--out", out, "--costmap", tmp_path / "array")
+    evaluate += ("--calibration", calibration, "--calibration-text", text)
+    assert run(*evaluate, *sizes) == 0
+    result = json.loads((out / "evaluation.json").read_text())
+    rows = {row["name"]: row for row in result["methods"]}
+    assert rows["float"]["cosine_distance"] < 1e-10
+    assert rows["float"]["neighbours_kept"] == 1
+    assert 0 < rows["rtn-w8-g128-search"]["cosine_distance"] < rows["rtn-w3-g128-search"]["cosine_distance"]
+    assert 0 < rows["array-acc"]["cosine_distance"] < rows["array-perf"]["cosine_distance"]
+    assert "gptq-w4-g128-sequential" in rows
+    table = (out / "evaluation.md").read_text()
+    assert "| 1 - cosine | moved | neighbours |" in table
+    assert "embeddings of each" in table
+    ElementTree.parse(out / "pareto.svg")
+    # The tokens of the model's own tokenizer stand around each piece.
+    model = LanguageModel.load(encoder_folder)
+    pieces = cut_windows(model.tokenize(text.read_text()), 16, 6)
+    framed = model.frame(pieces)
+    assert model.encoder
+    assert {tuple(row) for row in framed[:, [0, -1]].tolist()} == {(1, 2)}
+    np.testing.assert_array_equal(framed[:, 1:-1], pieces)
+    capsys.readouterr()
+    assert run(*evaluate, "--windows", "6", "--window", "19") == 1
+    assert "reads 20 tokens at most, and a piece has 21: give a smaller --window" in capsys.readouterr().err
+
+
+def test_mean_energy_by_hand() -> None:
+    levels = array_cost_map()
+    known = replace(levels, energy_fj=np.abs(levels.values).astype(np.float32))
+    counts = np.zeros(256, np.int64)
+    counts[[128 - 32, 128, 128 + 5]] = 3, 6, 2
+    # Two of the weights are kept apart: they are codes of their own and zeros in the dense part.
+    assert mean_energy_fj(counts, 9, known) == pytest.approx((3 * 32 + 2 * 5) / 9)
+    assert mean_energy_fj(counts, 9, levels) is None
+    narrow = array_cost_map(steps=(1,), width=3)
+    assert mean_energy_fj(counts, 9, replace(narrow, energy_fj=narrow.energy_fj * 0)) is None

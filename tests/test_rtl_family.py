@@ -149,6 +149,10 @@ TEMPORAL = {
         "MULTIPLIER": "one_digit", "PIPELINE": "carry_save",
         "WEIGHT_WIDTH": 16, "ACTIVATION_WIDTH": 16, "ACCUMULATOR_WIDTH": 40,
     },
+    "one_digit high radix": {"MULTIPLIER": "one_digit", "PIPELINE": "high_radix"},
+    "sign_magnitude high radix": {
+        "MULTIPLIER": "sign_magnitude", "PIPELINE": "high_radix", "ACCUMULATOR_WIDTH": 21,
+    },
     "two_row": {"MULTIPLIER": "two_row", "SIGNED": 0},
     "narrow accumulator": {"MULTIPLIER": "two_row", "PIPELINE": "fused", "ACCUMULATOR_WIDTH": 8},
 }  # fmt: skip
@@ -170,6 +174,7 @@ SYSTOLIC = {
     ),
     "split 1x1": ((1, 1), {"MULTIPLIER": "split", "ACCUMULATOR_WIDTH": 16}),
     "booth 1x4 carry-save": ((1, 4), {"MULTIPLIER": "booth", "PIPELINE": "carry_save"}),
+    "one_digit 3x2 high radix": ((3, 2), {"MULTIPLIER": "one_digit", "PIPELINE": "high_radix"}),
     "sign_magnitude 4x1 fused": ((4, 1), {"MULTIPLIER": "sign_magnitude", "PIPELINE": "fused"}),
 }
 
@@ -220,6 +225,9 @@ FAULTS = {
         "weight_encoder.v", "(used & (used - {{(DIGITS - 1) {1'b0}}, 1'b1})) == {DIGITS{1'b0}}",
         "used != {DIGITS{1'b1}}", {"MULTIPLIER": "one_digit", "WEIGHT_WIDTH": 5},
     ),
+    "one_digit: a place holds the next one's row": (
+        "one_digit_bypass.v", "{i{1'b0}}}", "{(i ^ (i == 3)){1'b0}}}", {"MULTIPLIER": "one_digit"},
+    ),
     "two_row: bypass select inverted": (
         "upper_rows_bypass.v", "sum = select ? upper_sum : full_sum", "sum = select ? full_sum : upper_sum",
         {"MULTIPLIER": "two_row", "WEIGHT_WIDTH": 6},
@@ -240,6 +248,18 @@ FAULTS = {
     ),
     "reset leaves the product": (
         "mac.v", "product_q <= {PRODUCT_WIDTH{1'b0}};", "product_q <= product_sum;", {"MULTIPLIER": "array"},
+    ),
+    "reset leaves the product of digits": (
+        "mac.v", "weight_q & {CODE_WIDTH{rst_n || !RESET_BY_CODE}}", "weight_q",
+        {"MULTIPLIER": "booth_stored"},
+    ),
+    "high radix: a carry in is lost": (
+        "part_adder.v", "b[start+:N], carries_in[start]", "b[start+:N], 1'b0",
+        {"MULTIPLIER": "array", "PIPELINE": "high_radix"},
+    ),
+    "high radix: a kept carry is lost": (
+        "mac.v", "psum_carry_q[i/PART_WIDTH-1] <= next_carry[i];", "psum_carry_q[i/PART_WIDTH-1] <= 1'b0;",
+        {"MULTIPLIER": "array", "PIPELINE": "high_radix"},
     ),
     "adder: a prefix level is missing": (
         "adder_kogge_stone.v", "localparam LEVELS = clog2(WIDTH);", "localparam LEVELS = clog2(WIDTH) - 1;",
@@ -361,7 +381,7 @@ def test_lint_of_the_whole_matrix_is_clean(size: tuple[int, int], signed: int) -
     assert finished.returncode == 0, finished.stderr
 
 
-@pytest.mark.parametrize("pipeline", ["two_stage", "fused", "carry_save"])
+@pytest.mark.parametrize("pipeline", ["two_stage", "fused", "carry_save", "high_radix"])
 def test_lint_of_the_systolic_array_is_clean(pipeline: str) -> None:
     for multiplier, shape in itertools.product(("array", "one_digit"), ((1, 1), (3, 2))):
         parameters: dict[str, int | str] = {

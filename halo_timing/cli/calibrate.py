@@ -26,9 +26,13 @@ from halo_timing.models import model_path
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File for the calibration.")
 @click.option(
-    "--windows", type=click.IntRange(1), default=24, show_default=True, help="Pieces of text to read."
+    "--windows",
+    type=click.IntRange(1),
+    help="Pieces of text to read.  [default: 24, 256 for an encoder]",
 )
-@click.option("--window", type=click.IntRange(2), default=1024, show_default=True, help="Tokens in a piece.")
+@click.option(
+    "--window", type=click.IntRange(2), help="Tokens in a piece.  [default: 1024, 126 for an encoder]"
+)
 @click.option(
     "--gradient-windows",
     type=click.IntRange(0),
@@ -55,8 +59,8 @@ def calibrate(
     model: str,
     texts: tuple[Path, ...],
     out: Path,
-    windows: int,
-    window: int,
+    windows: int | None,
+    window: int | None,
     gradient_windows: int,
     fisher: bool,
     memory: float,
@@ -65,17 +69,20 @@ def calibrate(
 ) -> None:
     """Run MODEL over text and keep what its layers see.
 
-    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2. The result
-    serves `quantize --calibration` and `evaluate --calibration`, and holds the histograms of activations for
-    energy tables.
+    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2, minilm. The
+    result serves `quantize --calibration` and `evaluate --calibration`, and holds the histograms of
+    activations for energy tables.
     """
     notices = Console(stderr=True, highlight=False)
     text = read_texts(texts)
     path = model_path(model, lambda notice: notices.print(notice, markup=False))
     language_model = LanguageModel.load(path, include, exclude)
-    pieces = cut_windows(language_model.tokenize(text), window, windows)
+    own_window, own_windows = (126, 256) if language_model.encoder else (1024, 24)
+    pieces = language_model.frame(
+        cut_windows(language_model.tokenize(text), window or own_window, windows or own_windows)
+    )
     options = CollectOptions(
-        gradient_windows=min(gradient_windows, windows), fisher=fisher, memory_bytes=int(memory * 1e9)
+        gradient_windows=min(gradient_windows, len(pieces)), fisher=fisher, memory_bytes=int(memory * 1e9)
     )
     provenance = {"model": language_model.name, "texts": describe_texts(texts)}
     with share_bar(notices) as tell:

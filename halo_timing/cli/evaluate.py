@@ -16,6 +16,7 @@ from halo_timing.evaluate.activations import MODES
 from halo_timing.evaluate.language_model import LanguageModel
 from halo_timing.evaluate.methods import choose_methods, standard_methods
 from halo_timing.evaluate.run import Evaluation, run_evaluation
+from halo_timing.evaluate.table import LOSSES, format_losses
 from halo_timing.evaluate.text import cut_windows, describe_texts, read_texts
 from halo_timing.models import model_path
 from halo_timing.quantize.calibration import CalibrationFile
@@ -49,9 +50,13 @@ from halo_timing.quantize.calibration import CalibrationFile
 )
 @click.option("--method", "patterns", multiple=True, metavar="PATTERN", help="Rows wanted (* and ? work).")
 @click.option(
-    "--windows", type=click.IntRange(1), default=8, show_default=True, help="Pieces of text to predict."
+    "--windows",
+    type=click.IntRange(1),
+    help="Pieces of text.  [default: 8 to predict, 256 for an encoder]",
 )
-@click.option("--window", type=click.IntRange(2), default=1024, show_default=True, help="Tokens in a piece.")
+@click.option(
+    "--window", type=click.IntRange(2), help="Tokens in a piece.  [default: 1024, 126 for an encoder]"
+)
 @click.option(
     "--activations",
     type=click.Choice(MODES),
@@ -68,16 +73,17 @@ def evaluate(
     calibration: Path | None,
     calibration_text: tuple[Path, ...],
     patterns: tuple[str, ...],
-    windows: int,
-    window: int,
+    windows: int | None,
+    window: int | None,
     activations: str,
     list_methods: bool,
 ) -> None:
     """Measure on text what methods of quantization cost the language model MODEL.
 
-    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2. Each method
-    is measured on the same tokens. An interrupted evaluation goes on where it stopped, and further methods
-    can be added to a folder later.
+    MODEL is a Hugging Face folder, a GGUF file, or the name of a model that is fetched: smollm2, minilm.
+    Causal models are measured by how well they predict, encoders by how near their embeddings stay. Each
+    method is measured on the same tokens. An interrupted evaluation goes on where it stopped, and further
+    methods can be added to a folder later.
     """
     console, notices = Console(highlight=False), Console(stderr=True, highlight=False)
     cost_maps = dict(map(_cost_map, costmaps))
@@ -87,12 +93,15 @@ def evaluate(
         methods = [method for method in methods if not method.weighted]
     if not patterns and not calibration_text:
         methods = [method for method in methods if not method.sequential]
+    opened = None if calibration is None else CalibrationFile.open(calibration)
+    if not patterns and opened is not None and not opened.has_fisher:
+        methods = [method for method in methods if not method.needs_fisher]
+        notices.print("The calibration was made without --fisher: HALO's own recipe is left out.")
     if list_methods:
         for method in everything:
             console.print(f"{method.name}: {method.summary}", markup=False, soft_wrap=True)
         return
     text = read_texts(texts)
-    opened = None if calibration is None else CalibrationFile.open(calibration)
     if activations == "static" and opened is None:
         raise UsageError("--activations static: needs --calibration")
     path = model_path(model, lambda notice: notices.print(notice, markup=False))
@@ -100,10 +109,14 @@ def evaluate(
     calibration_windows = None
     if opened is not None and calibration_text:
         shape = opened.description["window"], opened.description["windows"]
-        calibration_windows = cut_windows(language_model.tokenize(read_texts(calibration_text)), *shape)
+        calibration_windows = language_model.frame(
+            cut_windows(language_model.tokenize(read_texts(calibration_text)), *shape)
+        )
+    own_window, own_windows = (126, 256) if language_model.encoder else (1024, 8)
+    pieces = cut_windows(language_model.tokenize(text), window or own_window, windows or own_windows)
     evaluation = Evaluation(
         language_model,
-        cut_windows(language_model.tokenize(text), window, windows),
+        language_model.frame(pieces),
         cost_maps,
         opened,
         calibration_windows,
@@ -114,22 +127,24 @@ def evaluate(
         result = run_evaluation(evaluation, methods, out, tell)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
-    for heading in ("bits", "fast", "added NLL", "perplexity", "KL"):
+    for heading in ("bits", "fast", *(heading for heading, _, _ in LOSSES[result["loss"]])):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in result["methods"]:
         table.add_row(
             row["name"],
             f"{row['effective_bits']:.3f}" if "effective_bits" in row else "",
             f"{row['level_shares'][0]:.1%}" if row["cost_map"] else "",
-            f"{row['added_nll']:+.4f}",
-            f"{row['perplexity']:.3f}",
-            f"{row['kl']:.4f}",
+            *format_losses(row, result["loss"]),
         )
     console.print(table)
     reference = result["reference"]
+    came = (
+        ""
+        if language_model.encoder
+        else f"the model as it came: NLL {reference['nll']:.4f}, perplexity {reference['perplexity']:.3f}; "
+    )
     console.print(
-        f"the model as it came: NLL {reference['nll']:.4f}, perplexity {reference['perplexity']:.3f}, on "
-        f"{result['windows']} windows of {result['window']} tokens; table and figure in {out}",
+        f"{came}{result['windows']} windows of {result['window']} tokens; table and figure in {out}",
         markup=False,
         soft_wrap=True,
     )

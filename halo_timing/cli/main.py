@@ -25,6 +25,7 @@ _COMMANDS = {
     "calibrate": "halo_timing.cli.calibrate:calibrate",
     "quantize": "halo_timing.cli.quantize:quantize",
     "estimate": "halo_timing.cli.estimate:estimate",
+    "explore": "halo_timing.cli.explore:explore",
     "evaluate": "halo_timing.cli.evaluate:evaluate",
     "report": "halo_timing.cli.report:report",
     "reproduce": "halo_timing.cli.reproduce:reproduce_",

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from halo_timing.errors import CheckpointError, UsageError
 from halo_timing.evaluate.activations import LARGEST_CODE, token_scales
+from halo_timing.evaluate.embedding import embedding
 from halo_timing.evaluate.language_model import LanguageModel, import_torch
 from halo_timing.files import canonical_json, sha256_json
 from halo_timing.quantize.calibration import METADATA_KEY, SCHEMA_VERSION, CalibrationFile
@@ -199,13 +200,29 @@ def _run_pass(
         tokens = torch.from_numpy(window[None])
         if index < options.gradient_windows:
             with sums.watching(backward=True), _differentiable_embeddings(model):
-                logits = model(tokens, use_cache=False).logits[0]
-                # The sum of the losses: the gradient of a token's loss does not shrink with the window.
-                torch.nn.functional.cross_entropy(logits[:-1], tokens[0, 1:], reduction="sum").backward()
+                _run_backwards(language_model, tokens, index)
         else:
             with sums.watching(backward=False), torch.no_grad():
-                model.base_model(tokens, use_cache=False)
+                model.base_model(tokens, **({} if language_model.encoder else {"use_cache": False}))
     return sums.means(windows.size, options.gradient_windows * windows.shape[1])
+
+
+def _run_backwards(language_model: LanguageModel, tokens: Any, index: int) -> None:
+    """Let gradients run through the layers for one window.
+
+    Those of a causal model are of the sum of the losses of all tokens, so that one does not shrink with the
+    window. An encoder has no loss, and the distance of its embedding to itself no gradient; the projection of
+    the embedding on a random direction has one, whose mean square is what a change costs in squared distance
+    (diagonal of the Gauss-Newton matrix, by Hutchinson's estimate).
+    """
+    torch = import_torch()
+    if language_model.encoder:
+        result = embedding(language_model, tokens)
+        direction = np.random.default_rng(index).standard_normal(len(result), np.float32)
+        (result @ torch.from_numpy(direction)).backward()
+    else:
+        logits = language_model.forward(tokens).logits[0]
+        torch.nn.functional.cross_entropy(logits[:-1], tokens[0, 1:], reduction="sum").backward()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ _TEMPLATE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 420" fon
  font-size="11">
 <title>Loss against predicted time</title>
 <rect width="640" height="420" fill="#fff"/>
-<text x="{{ left }}" y="18" font-size="13">Added NLL against mean clock period, {{ model }}</text>
+<text x="{{ left }}" y="18" font-size="13">{{ loss }} against mean clock period, {{ model }}</text>
 {% for tick in x.ticks %}{% set at = left + tick.at * width / 100 %}
 <path d="M{{ at | round(2) }} {{ top }}v{{ height }}" stroke="#ddd"/>
 <text x="{{ at | round(2) }}" y="{{ top + height + 16 }}" text-anchor="middle">{{ tick.text }}</text>
@@ -29,7 +29,7 @@ _TEMPLATE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 420" fon
 <text x="{{ left + width / 2 }}" y="{{ top + height + 36 }}"
  text-anchor="middle">mean clock period of a weight, ps</text>
 <text transform="translate(18 {{ top + height / 2 }}) rotate(-90)"
- text-anchor="middle">added NLL, nats per token</text>
+ text-anchor="middle">{{ unit }}</text>
 {% for front in fronts %}
 <path d="{{ front.path }}" fill="none" stroke="{{ front.colour }}" stroke-width="1.5"/>
 {% endfor %}{% for point in points %}
@@ -50,14 +50,15 @@ def pareto_svg(result: Mapping[str, Any]) -> str:
     result
         Content of ``evaluation.json``.
     """
+    loss = result["loss"]
     rows = [row for row in result["methods"] if row.get("mean_period_ps") is not None]
     periods = [row["mean_period_ps"] for row in rows] or [0.0, 1.0]
-    losses = [row["added_nll"] for row in rows] or [0.0, 1.0]
+    losses = [row[loss] for row in rows] or [0.0, 1.0]
     x, y = linear_axis(min(periods), max(periods)), linear_axis(min(0.0, *losses), max(losses))
 
     def place(row: Mapping[str, Any]) -> tuple[float, float]:
         across = _LEFT + x.at(row["mean_period_ps"]) * _WIDTH / 100
-        up = _TOP + _HEIGHT - y.at(row["added_nll"]) * _HEIGHT / 100
+        up = _TOP + _HEIGHT - y.at(row[loss]) * _HEIGHT / 100
         return round(across, 2), round(up, 2)
 
     points, fronts = [], []
@@ -65,13 +66,13 @@ def pareto_svg(result: Mapping[str, Any]) -> str:
         colour = _COLOURS[index % len(_COLOURS)]
         own = sorted(
             (row for row in rows if row["cost_map"] == name),
-            key=lambda row: (row["mean_period_ps"], row["added_nll"]),
+            key=lambda row: (row["mean_period_ps"], row[loss]),
         )
         best, front = float("inf"), []
         for row in own:
-            on_front = row["added_nll"] < best
+            on_front = row[loss] < best
             if on_front:
-                best = row["added_nll"]
+                best = row[loss]
                 front.append(place(row))
             across, up = place(row)
             points.append(
@@ -81,7 +82,7 @@ def pareto_svg(result: Mapping[str, Any]) -> str:
                     "colour": colour,
                     "fill": colour if on_front else "#fff",
                     "label": row["name"],
-                    "title": f"{row['name']}: {row['added_nll']:+.4f} at {row['mean_period_ps']:.1f} ps",
+                    "title": f"{row['name']}: {row[loss]:+.4g} at {row['mean_period_ps']:.1f} ps",
                 }
             )
         if len(front) > 1:
@@ -89,6 +90,8 @@ def pareto_svg(result: Mapping[str, Any]) -> str:
     environment = Environment(autoescape=True, trim_blocks=True)
     return environment.from_string(_TEMPLATE).render(
         model=result["model"],
+        loss="Added NLL" if loss == "added_nll" else "Distance of embeddings",
+        unit="added NLL, nats per token" if loss == "added_nll" else "1 - cosine",
         x=x,
         y=y,
         left=_LEFT,

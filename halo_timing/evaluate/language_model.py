@@ -1,4 +1,4 @@
-"""A causal language model with the linear layers that are to be quantized."""
+"""A language model, causal or an encoder, with the linear layers that are to be quantized."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ class LanguageModel:
     linears
         Weight name → ``torch.nn.Linear``, in the order of the model; embeddings and heads are left out by
         the rules of :mod:`halo_timing.quantize.selection`.
+    encoder
+        Whether it gives hidden states of whole texts, such as BERT, and not the next token.
     """
 
     name: str
     model: Any
     tokenizer: Any
     linears: Mapping[str, torch.nn.Linear]
+    encoder: bool = False
 
     @classmethod
     def load(cls, path: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> LanguageModel:
@@ -73,9 +76,10 @@ class LanguageModel:
         try:
             # The reader of GGUF draws a bar of its own.
             with contextlib.redirect_stderr(io.StringIO()):
-                model = transformers.AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=torch.float32, local_files_only=True, **options
-                )
+                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, **options)
+                encoder = _is_encoder(config)
+                kind = transformers.AutoModel if encoder else transformers.AutoModelForCausalLM
+                model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True, **options)
         except Exception as error:  # the libraries below raise whatever their reader of the day raises
             raise CheckpointError(f"{path}: transformers cannot load it ({_first_line(error)})") from error
         try:
@@ -85,7 +89,7 @@ class LanguageModel:
                 )
         except Exception:  # only needed where text is given
             tokenizer = None
-        return cls.wrap(model, tokenizer, path.name, include, exclude)
+        return cls.wrap(model, tokenizer, path.name, include, exclude, encoder=encoder)
 
     @classmethod
     def wrap(
@@ -95,6 +99,8 @@ class LanguageModel:
         name: str = "model",
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        *,
+        encoder: bool = False,
     ) -> LanguageModel:
         """Take a model that is in memory.
 
@@ -114,7 +120,40 @@ class LanguageModel:
                     linears[weight] = module
         if not linears:
             raise CheckpointError(f"{name}: no linear layer to quantize")
-        return cls(name, model, tokenizer, linears)
+        return cls(name, model, tokenizer, linears, encoder)
+
+    def forward(self, tokens: torch.Tensor) -> Any:
+        """Run the model on token numbers, shape ``(1, window)``; what comes out is that of `transformers`."""
+        return self.model(tokens) if self.encoder else self.model(tokens, use_cache=False)
+
+    def frame(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Put around each piece of text what the model expects there; nothing for a causal model.
+
+        Parameters
+        ----------
+        windows
+            Token numbers, shape ``(windows, window)``.
+
+        Raises
+        ------
+        UsageError
+            If a piece is longer than the model can read.
+        """
+        special = (
+            [self.tokenizer.cls_token_id, self.tokenizer.sep_token_id]
+            if self.encoder and self.tokenizer is not None
+            else [None, None]
+        )
+        if None not in special:
+            first, last = (np.full((len(windows), 1), token, np.int64) for token in special)
+            windows = np.concatenate([first, windows, last], axis=1)
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        if longest is not None and windows.shape[1] > longest:
+            raise UsageError(
+                f"{self.name} reads {longest} tokens at most, and a piece has {windows.shape[1]}: "
+                "give a smaller --window"
+            )
+        return windows
 
     def tokenize(self, text: str) -> NDArray[np.int64]:
         """Token numbers of a text, as one piece and without special tokens; shape ``(n,)``.
@@ -159,6 +198,12 @@ def _missing(package: str) -> UsageError:
         f"running a language model needs {package}, which is not installed: "
         "pip install 'halo-timing[quality]'"
     )
+
+
+def _is_encoder(config: Any) -> bool:
+    """Whether no architecture that a model names predicts the next token; GGUF files name none."""
+    names = config.architectures or []
+    return bool(names) and not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names)
 
 
 def _source(path: Path) -> tuple[str, dict[str, str]]:

@@ -21,6 +21,8 @@ from halo_timing.quantize.plan import plan_model
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.tensor import QuantizedTensor
 
+#: The least code is minus this.
+LEAST_CODE = 128
 #: Called with what is being done, and how far it is from 0 to 1.
 Progress = Callable[[str, float], None]
 
@@ -36,10 +38,14 @@ class LayerResult:
     output_error
         Energy of the output's error over that of the output, on held-out inputs; None where the layer's
         output is nothing but 0.
+    code_counts
+        How often each code from -128 on is held by a register, in the dense and in the sparse part, int64,
+        shape ``(256,)``. A weight kept apart is a 0 in the dense part.
     """
 
     quality: Quality
     output_error: float | None
+    code_counts: NDArray[np.int64]
 
 
 def quantize_model(
@@ -90,6 +96,7 @@ def quantize_model(
         results[name] = LayerResult(
             Quality.of(quantized, weights[name]),
             _output_error(weights[name], quantized.dequantize(), hessian),
+            _count_codes(quantized.codes) + _count_codes(quantized.sparse_values),
         )
 
     if method.sequential:
@@ -128,6 +135,10 @@ def quantize_model(
     return results
 
 
+def _count_codes(codes: NDArray[np.int8]) -> NDArray[np.int64]:
+    return np.bincount(codes.ravel().astype(np.int16) + LEAST_CODE, minlength=2 * LEAST_CODE)
+
+
 def _output_error(
     weight: NDArray[np.float32], other: NDArray[np.float32], hessian: NDArray[np.float32] | None
 ) -> float | None:
@@ -159,8 +170,40 @@ def mean_period_ps(shares: tuple[float, ...], cost_map: CostMap, sparse_share: f
     return dense + sparse_share * periods[-1]
 
 
-def summarise(results: Mapping[str, LayerResult], method: Method) -> dict[str, Any]:
-    """Figures of a method over all layers; JSON."""
+def mean_energy_fj(code_counts: NDArray[np.int64], weights: int, cost_map: CostMap) -> float | None:
+    """Energy of a weight for each activation that passes, all weights alike and at the nominal voltage.
+
+    Parameters
+    ----------
+    code_counts
+        How often each code from -128 on is held, the sparse part included; shape ``(256,)``.
+    weights
+        Number of weights.
+    cost_map
+        Energies; None is returned where it has none, or lacks one of the codes.
+    """
+    codes = np.flatnonzero(code_counts)
+    energy_fj = dict(zip(cost_map.values.tolist(), cost_map.energy_fj.tolist(), strict=True))
+    total = math.fsum(
+        code_counts[code] * energy_fj.get(code - LEAST_CODE, math.nan) for code in codes.tolist()
+    )
+    return total / weights if math.isfinite(total) else None
+
+
+def summarise(
+    results: Mapping[str, LayerResult], method: Method, cost_maps: Mapping[str, CostMap]
+) -> dict[str, Any]:
+    """Figures of a method over all layers; JSON.
+
+    Parameters
+    ----------
+    results
+        Weight name → what came of it.
+    method
+        What was done.
+    cost_maps
+        Those whose energies are wanted: all of them for uniform grids, its own for a method that has one.
+    """
     if not results:
         return {}
     total = next(iter(results.values())).quality
@@ -169,6 +212,13 @@ def summarise(results: Mapping[str, LayerResult], method: Method) -> dict[str, A
     errors = [result.output_error for result in results.values() if result.output_error is not None]
     figures = total.figures()
     figures["output_error"] = math.fsum(errors) / len(errors) if errors else None
+    counts = np.sum([result.code_counts for result in results.values()], axis=0)
+    energies = {
+        name: mean_energy_fj(counts, total.weights, cost_map)
+        for name, cost_map in cost_maps.items()
+        if method.cost_map in ("", name)
+    }
+    figures["energy_fj"] = {name: energy for name, energy in energies.items() if energy is not None}
     cost_map = method.levels
     if cost_map is not None:
         figures["level_values"] = [level.codebook.tolist() for level in cost_map.levels[:-1]]

@@ -62,6 +62,14 @@ class Method:
         return self.quantizer.cost_map if isinstance(self.quantizer, HaloQuantizer) else None
 
     @property
+    def needs_fisher(self) -> bool:
+        """Whether it goes by Fisher diagonals, as HALO does."""
+        quantizer = self.quantizer
+        return isinstance(quantizer, HaloQuantizer) and (
+            quantizer.salient_share > 0 or quantizer.allocation == "fisher"
+        )
+
+    @property
     def planned(self) -> bool:
         """Whether levels are chosen over the whole model at once."""
         return isinstance(self.quantizer, HaloQuantizer) and self.weighted

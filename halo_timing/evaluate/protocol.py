@@ -123,6 +123,6 @@ def _run(language_model: LanguageModel, window: NDArray[np.int64]) -> tuple[floa
     torch = import_torch()
     tokens = torch.from_numpy(window[None])
     with torch.no_grad():
-        logits = language_model.model(tokens, use_cache=False).logits[0].float()
+        logits = language_model.forward(tokens).logits[0].float()
         loss = torch.nn.functional.cross_entropy(logits[:-1], tokens[0, 1:])
     return float(loss), logits[::KL_STRIDE].numpy().copy()

@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 from halo_timing.costmap.model import CostMap
 from halo_timing.evaluate.activations import LARGEST_CODE, quantized_inputs
 from halo_timing.evaluate.collect import CollectOptions, collect_calibration
+from halo_timing.evaluate.embedding import measure_embeddings, measure_reference_embeddings
 from halo_timing.evaluate.figure import pareto_svg
 from halo_timing.evaluate.language_model import LanguageModel
 from halo_timing.evaluate.measure import Progress, quantize_model, summarise
 from halo_timing.evaluate.methods import Method
-from halo_timing.evaluate.protocol import Likelihood, measure, measure_reference
+from halo_timing.evaluate.protocol import Tell, measure, measure_reference
 from halo_timing.evaluate.table import markdown_table
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
 from halo_timing.quantize.calibration import CalibrationFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Windows whose inputs the layers' output errors are measured on.
 HELD_OUT_WINDOWS = 2
 
@@ -97,6 +98,7 @@ def run_evaluation(
     """
     tell = progress or (lambda _what, _share: None)
     work = out / "work"
+    encoder = evaluation.language_model.encoder
     common = _common(evaluation)
     key = sha256_json(common)
     reference, held_out = _prepare(evaluation, work, key, tell)
@@ -122,25 +124,23 @@ def run_evaluation(
         elapsed = time.perf_counter() - started
         mode = "float" if method.float_inputs else evaluation.activations
         with quantized_inputs(evaluation.language_model, mode, static):
-            likelihood = measure(
+            figures = (measure_embeddings if encoder else _measure_likelihood)(
                 evaluation.language_model,
                 evaluation.windows,
                 work / "reference.npy",
                 partial(_say_windows, tell, method.name, count),
             )
+        if not encoder:
+            figures["added_nll"] = figures["nll"] - reference["nll"]
         row = {
             "key": own_key,
             "evaluation": key,
             "name": method.name,
             "summary": method.summary,
             "cost_map": method.cost_map,
-            "nll": likelihood.mean_nll,
-            "added_nll": likelihood.mean_nll - reference.mean_nll,
-            "perplexity": likelihood.perplexity,
-            "kl": likelihood.mean_kl,
-            "window_nll": list(likelihood.nll),
+            **figures,
             "quantizing_s": round(elapsed, 2),
-            **summarise(layers, method),
+            **summarise(layers, method, evaluation.cost_maps),
         }
         write_json(path, row)
         _publish(common, key, reference, work, out, [method.name for method in methods])
@@ -159,19 +159,24 @@ def _say_windows(tell: Progress, name: str, count: int, done: int) -> None:
 
 def _prepare(
     evaluation: Evaluation, work: Path, key: str, tell: Progress
-) -> tuple[Likelihood, CalibrationFile]:
+) -> tuple[dict[str, Any], CalibrationFile]:
     """Run the model as it came, and collect Hessians of the evaluated text."""
     count = len(evaluation.windows)
     path = work / "reference.json"
     found = _read(path)
     if found.get("key") != key or not (work / "reference.npy").exists():
-        likelihood = measure_reference(
+        run = (
+            measure_reference_embeddings
+            if evaluation.language_model.encoder
+            else _measure_reference_likelihood
+        )
+        figures = run(
             evaluation.language_model,
             evaluation.windows,
             work / "reference.npy",
             partial(_say_windows, tell, "reference", count),
         )
-        found = {"key": key, "nll": list(likelihood.nll)}
+        found = {"key": key, "figures": figures}
         write_json(path, found)
     hessians = work / f"held-out-{key[:16]}.safetensors"
     if not hessians.exists():
@@ -182,13 +187,36 @@ def _prepare(
             CollectOptions(gradient_windows=0),
             progress=lambda what, done, total: tell(f"held-out inputs: {what}", done / total),
         )
-    return Likelihood(tuple(found["nll"])), CalibrationFile.open(hessians)
+    return found["figures"], CalibrationFile.open(hessians)
+
+
+def _measure_reference_likelihood(
+    language_model: LanguageModel, windows: NDArray[np.int64], logits: Path, tell: Tell
+) -> dict[str, Any]:
+    likelihood = measure_reference(language_model, windows, logits, tell)
+    return {
+        "nll": likelihood.mean_nll,
+        "perplexity": likelihood.perplexity,
+        "window_nll": list(likelihood.nll),
+    }
+
+
+def _measure_likelihood(
+    language_model: LanguageModel, windows: NDArray[np.int64], logits: Path, tell: Tell
+) -> dict[str, Any]:
+    likelihood = measure(language_model, windows, logits, tell)
+    return {
+        "nll": likelihood.mean_nll,
+        "perplexity": likelihood.perplexity,
+        "kl": likelihood.mean_kl,
+        "window_nll": list(likelihood.nll),
+    }
 
 
 def _publish(
     common: Mapping[str, Any],
     key: str,
-    reference: Likelihood,
+    reference: Mapping[str, Any],
     work: Path,
     out: Path,
     order: Sequence[str],
@@ -198,11 +226,7 @@ def _publish(
     rows.sort(key=lambda row: order.index(row["name"]) if row["name"] in order else len(order))
     result = {
         **common,
-        "reference": {
-            "nll": reference.mean_nll,
-            "perplexity": reference.perplexity,
-            "window_nll": list(reference.nll),
-        },
+        "reference": reference,
         "methods": [
             {name: value for name, value in row.items() if name not in ("key", "evaluation")} for row in rows
         ],
@@ -226,6 +250,7 @@ def _common(evaluation: Evaluation) -> dict[str, Any]:
         "model": evaluation.language_model.name,
         "weights_blake2b": digest.hexdigest(),
         "weights": sum(module.weight.numel() for module in evaluation.language_model.linears.values()),
+        "loss": "cosine_distance" if evaluation.language_model.encoder else "added_nll",
         "windows": len(evaluation.windows),
         "window": int(evaluation.windows.shape[1]),
         "tokens_sha256": sha256_json(evaluation.windows.tolist()),

@@ -108,7 +108,7 @@ def _first_inputs(
     try:
         for window in windows:
             with torch.no_grad(), suppress(_FirstBlockReached):
-                language_model.model(torch.from_numpy(window[None]), use_cache=False)
+                language_model.forward(torch.from_numpy(window[None]))
     finally:
         handle.remove()
     if not states[0][0]:

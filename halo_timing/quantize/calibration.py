@@ -111,6 +111,11 @@ class CalibrationFile:
         """Weights that it knows, sorted."""
         return tuple(sorted(self.description["inputs"]))
 
+    @property
+    def has_fisher(self) -> bool:
+        """Whether it has a Fisher diagonal of every weight."""
+        return all(f"weight.{name}.fisher" in self.file.entries for name in self.names)
+
     def layer(self, name: str, loss_weighted: bool = False) -> LayerStatistics:
         """Statistics of the layer with this weight.
 

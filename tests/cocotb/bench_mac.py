@@ -27,7 +27,7 @@ class Bench:
         self.dut = dut
         self.model = MacModel(CONFIG)
         self.edge = FallingEdge(dut.clk)
-        self.has_carry = CONFIG.pipeline == "carry_save"
+        self.has_carry = CONFIG.carry_mask != 0
         self.cycle = 0
 
     async def start(self) -> None:
@@ -105,14 +105,13 @@ def corners(width: int, signed: bool) -> list[int]:
 
 def random_steps(rng: random.Random, config: MacConfig, count: int, load_rate: float = 0.3) -> Iterator[Step]:
     """Uncorrelated inputs; weight_in moves whether it is loaded or not."""
-    carry = config.accumulator_width if config.pipeline == "carry_save" else 1
     for _ in range(count):
         yield Step(
             weight=rng.getrandbits(config.weight_width),
             weight_load=rng.random() < load_rate,
             activation=rng.getrandbits(config.activation_width),
             psum=rng.getrandbits(config.accumulator_width),
-            psum_carry=rng.getrandbits(carry) if config.pipeline == "carry_save" else 0,
+            psum_carry=rng.getrandbits(config.accumulator_width) if config.carry_mask else 0,
         )
 
 

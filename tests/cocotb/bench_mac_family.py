@@ -18,7 +18,7 @@ MULTIPLIERS = (
     "array", "wallace", "dadda", "booth", "booth_stored", "split", "sign_magnitude", "one_digit", "two_row",
 )  # fmt: skip
 ADDERS = ("kogge_stone", "brent_kung", "sklansky", "ripple")
-PIPELINES = ("two_stage", "fused", "carry_save")
+PIPELINES = ("two_stage", "fused", "carry_save", "high_radix")
 
 
 def weights() -> list[int]:

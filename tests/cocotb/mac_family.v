@@ -15,7 +15,7 @@ module mac_family #(
   parameter FIRST_ADDER       = 0,
   parameter ADDERS            = 4,
   parameter FIRST_PIPELINE    = 0,
-  parameter PIPELINES         = 3,
+  parameter PIPELINES         = 4,
   // Derived, not to be set.
   parameter COUNT             = MULTIPLIERS * ADDERS * PIPELINES
 ) (
@@ -72,7 +72,8 @@ module mac_family #(
       case (index)
         0: pipeline_name = "two_stage";
         1: pipeline_name = "fused";
-        default: pipeline_name = "carry_save";
+        2: pipeline_name = "carry_save";
+        default: pipeline_name = "high_radix";
       endcase
     end
   endfunction
@@ -148,15 +149,17 @@ module mac_family #(
         for (p = FIRST_PIPELINE; p < FIRST_PIPELINE + PIPELINES; p = p + 1) begin : gen_pipeline
           localparam N = ((m - FIRST_MULTIPLIER) * ADDERS + a - FIRST_ADDER) * PIPELINES + p - FIRST_PIPELINE;
           localparam FOLDED = m == 4 || m == 5 || m >= 7;
-          localparam CARRY_WIDTH = (p == 2) ? ACC : 1;
+          localparam HAS_CARRY = p >= 2;
+          localparam HAS_PRODUCT = p == 0 || p == 3;
+          localparam CARRY_WIDTH = HAS_CARRY ? ACC : 1;
           wire [A-1:0] unused_activation;
           wire [ACC-1:0] psum_out;
           wire [CARRY_WIDTH-1:0] carry_out;
-          wire [ACC-1:0] found = (p == 2) ? psum_out + carry_out : psum_out;
-          wire [ACC-1:0] expected = (p == 0) ? (FOLDED ? folded_late : plain_late) :
+          wire [ACC-1:0] found = HAS_CARRY ? psum_out + carry_out : psum_out;
+          wire [ACC-1:0] expected = HAS_PRODUCT ? (FOLDED ? folded_late : plain_late) :
                                                (FOLDED ? folded_early : plain_early);
-          wire checked = (p == 0) ? valid_3 : valid_2;
-          wire [A-1:0] operand = (p == 0) ? activation_3 : activation_2;
+          wire checked = HAS_PRODUCT ? valid_3 : valid_2;
+          wire [A-1:0] operand = HAS_PRODUCT ? activation_3 : activation_2;
 
           mac #(
             .WEIGHT_WIDTH(W), .ACTIVATION_WIDTH(A), .ACCUMULATOR_WIDTH(ACC), .SIGNED(SIGNED),

@@ -1,0 +1,1 @@
+"""MACs, adders, pipelines, widths, recipes and cells searched together for the fastest."""
