@@ -102,7 +102,7 @@ class DaskBackend:
                 self._client.cancel(futures)
 
     def _result(self, work: Work, future: Future, files: list[Future]) -> Ended:
-        if future.status == "cancelled":
+        if future.status in ("cancelled", "lost"):
             raise self._lost()
         if future.status == "error":
             error = future.exception()
