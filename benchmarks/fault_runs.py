@@ -31,7 +31,7 @@ STEPS = (
     "model",
     "report",
 )
-RUN_LIMIT_S = 600
+RUN_LIMIT_S = 3600
 
 
 @dataclass(frozen=True)

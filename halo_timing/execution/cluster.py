@@ -261,7 +261,12 @@ def _job_queue(kind: str, jobs: int) -> Any:
 
     # Queue, account, wall time and the like are of the place, and stand in Dask's own settings.
     own = dask.config.get(f"jobqueue.{kind}", {})
-    options = {"cores": 1, "processes": 1, "memory": own.get("memory") or "4GiB"}
+    options = {
+        "cores": 1,
+        "processes": 1,
+        "memory": own.get("memory") or "4GiB",
+        "scheduler_options": {"dashboard_address": ":0"},
+    }
     try:
         cluster = (SLURMCluster if kind == "slurm" else LSFCluster)(**options)
         cluster.scale(jobs=jobs)
