@@ -6,7 +6,7 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study stream quality test proof lint setup setup-test tools tools-test clean
+.PHONY: help demo study stream quality test proof faults lint setup setup-test tools tools-test clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
@@ -15,6 +15,7 @@ help:
 	@echo "make quality set up, then measure every way of quantizing SmolLM2-135M (results/quality, an hour)"
 	@echo "make test   set up, then run linters, type checks and tests"
 	@echo "make proof  every toggle of dynamic timing against Icarus Verilog, 18 netlists: half an hour or more, resumes"
+	@echo "make faults kills, full and read-only disks, damaged files, lost workers: the same bytes or one error (20 min)"
 	@echo "make lint   linters and type checks only"
 	@echo "make clean  remove the virtual environment and the demo's results"
 
@@ -45,6 +46,9 @@ quality: setup-test
 	sh scripts/texts.sh results/quality/text
 	$(BIN)/python benchmarks/smollm2.py results/quality --costmap array=results/quality/array \
 	  --costmap one_digit=results/quality/one_digit --costmap two_row=results/quality/two_row
+
+faults: setup-test
+	$(BIN)/python -m benchmarks.faults
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
     make faults
     python -m benchmarks.faults [--out results/faults] [--kills 50] [--minutes 25] [--only kills …]
 
-A small `halo-timing run` (a MAC of 4 x 4 bits with a reference, bounds, dynamic timing, cost map, a tiny
-model quantized, report) is done once undisturbed, then again and again with something going wrong. Every
+A small `halo-timing run` (a MAC of 4 x 4 bits: netlist, bounds, dynamic timing, cost map, a tiny model
+quantized, report) is done once undisturbed, then again and again with something going wrong. Every
 experiment ends with the comparison of all result files, or with the look at what the command said: one line,
 exit status 1 or 2, no traceback. What was done is kept in the output folder; the same command goes on.
 
@@ -18,159 +18,30 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import psutil
 
-from benchmarks import stream
-from halo_timing.files import sha256_file, write_json
-from halo_timing.pdk.registry import load_pdk
-from halo_timing.wheels import cache_dir
-
-WIDTHS = "WEIGHT_WIDTH=4,ACTIVATION_WIDTH=4,ACCUMULATOR_WIDTH=12"
-CONFIG = {"mac": f"array:{WIDTHS}", "reference": [f"wallace:{WIDTHS}"]}
-#: Steps in the order in which they are made, and the file that says that one is.
-STEPS = (
-    "netlist",
-    "tables",
-    "dynamic",
-    "weights",
-    "reference netlist",
-    "reference tables",
-    "reference dynamic",
-    "reference weights",
-    "costmap",
-    "model",
-    "report",
+from benchmarks.fault_clusters import lost_scheduler, lost_workers
+from benchmarks.fault_disks import can_mount, full_disk, read_only, size_limit
+from benchmarks.fault_runs import (
+    RUN_LIMIT_S,
+    STEPS,
+    Place,
+    is_clear_error,
+    same,
+    seconds_of_steps,
+    step_at,
+    steps_made,
 )
-_RUN_LIMIT_S = 600
-
-
-@dataclass(frozen=True)
-class Ended:
-    """One command: how it ended and what it said."""
-
-    returncode: int
-    seconds: float
-    stderr: str
-
-    @property
-    def killed(self) -> bool:
-        return self.returncode == -signal.SIGKILL
-
-
-class Place:
-    """Folder of a campaign: configuration, model, cache, and the results that all others have to equal."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-        self.config = self.folder / "run.toml"
-        self.whole = self.folder / "whole"
-        checkpoint = self.folder / "checkpoint"
-        if not (checkpoint / "config.json").exists():
-            shutil.rmtree(checkpoint, ignore_errors=True)
-            stream.make_checkpoint(checkpoint, 2_000_000, seed=0, scale=64)
-        options = {**CONFIG, "model": str(checkpoint)}
-        self.config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in options.items()))
-
-    def cache(self, name: str = "cache") -> Path:
-        """Cache folder of the campaign's own, with the PDK in it."""
-        folder = self.folder / name
-        if not (folder / "pdk").exists():
-            shutil.copytree(cache_dir() / "pdk" / "nangate45", folder / "pdk" / "nangate45")
-        return folder
-
-    def command(self, out: Path, *options: str) -> list[str]:
-        return [sys.executable, "-m", "halo_timing", "run", str(self.config), "--out", str(out), *options]
-
-    def run(
-        self,
-        out: Path,
-        *options: str,
-        cache: Path | None = None,
-        is_time_to_kill: Callable[[float], bool] = lambda _seconds: False,
-        before: Sequence[str] = (),
-        environment: Mapping[str, str] = {},
-    ) -> Ended:
-        """Run the command in a group of its own; SIGKILL the group when told to."""
-        start = time.monotonic()
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(
-                [*before, *self.command(out, *options)],
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-                env={**os.environ, "HALO_TIMING_CACHE": str(cache or self.cache()), **environment},
-            )
-            try:
-                while process.poll() is None:
-                    seconds = time.monotonic() - start
-                    if seconds > _RUN_LIMIT_S or is_time_to_kill(seconds):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    time.sleep(0.005)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            errors.seek(0)
-            said = errors.read().decode(errors="replace")
-        return Ended(process.returncode, time.monotonic() - start, said)
-
-    def make_whole(self) -> dict[str, str]:
-        """Results of the undisturbed run, made once."""
-        if not (self.whole / "manifest.json").exists():
-            ended = self.run(self.whole, "-j", "1")
-            if ended.returncode:
-                sys.exit(ended.stderr)
-        return results(self.whole)
-
-
-def results(folder: Path) -> dict[str, str]:
-    """Hash of every file that is a result: not of logs, nor of the records' and the manifest's times."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and "logs" not in parts and ".steps" not in parts:
-            found["/".join(parts)] = sha256_file(path)
-    found.pop("manifest.json", None)
-    return found
-
-
-def seconds_of_steps(folder: Path) -> dict[str, float]:
-    steps = json.loads((folder / "manifest.json").read_text())["steps"]
-    return {_step(step["name"]): step["seconds"] for step in steps}
-
-
-def steps_made(out: Path) -> set[str]:
-    return {_step(path.stem.replace(".", "/")) for path in out.rglob(".steps/*.json")}
-
-
-def _step(name: str) -> str:
-    prefix = "reference " if name.startswith("reference/") else ""
-    return prefix + name.rpartition("/")[2]
-
-
-def step_at(out: Path) -> str:
-    """Step that a run killed now was making: the first that is not made."""
-    made = steps_made(out)
-    return next((step for step in STEPS if step not in made), "manifest")
-
-
-def is_clear_error(ended: Ended) -> bool:
-    """One message, no traceback, the exit status of an error that was foreseen."""
-    messages = [line for line in ended.stderr.splitlines() if line.startswith("halo-timing: ")]
-    return ended.returncode in (1, 2) and len(messages) == 1 and "Traceback" not in ended.stderr
+from halo_timing.files import write_json
+from halo_timing.pdk.registry import load_pdk
 
 
 def kill_moment(
@@ -211,17 +82,10 @@ def kills(place: Place, count: int, seed: int, report: Callable[[str], None]) ->
             ended = place.run(out, "-j", "1")
         if ended.returncode:
             raise AssertionError(f"a resumed run failed: {ended.stderr}")
-        _same(out, expected, "after kills")
+        same(out, expected, "after kills")
         folders += 1
         shutil.rmtree(out)
     return {"kills": sum(hits.values()), "by step": dict(hits), "folders taken to their end": folders}
-
-
-def _same(out: Path, expected: Mapping[str, str], what: str) -> None:
-    found = results(out)
-    wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-    if wrong:
-        raise AssertionError(f"{what}: other bytes in {', '.join(wrong)}; see {out}")
 
 
 def damage(path: Path, how: int, rng: random.Random) -> None:
@@ -266,7 +130,7 @@ def corruption(
         done["folder"] += 1
         ended = place.run(out, *options, cache=cache)
         assert ended.returncode == 0, ended.stderr
-        _same(out, expected, "after damage")
+        same(out, expected, "after damage")
         report(
             f"{done['cache']} entries of the cache, {done['result files']} result files damaged, made again"
         )
@@ -277,118 +141,6 @@ def corruption(
     assert is_clear_error(ended), ended.stderr
     shutil.copyfile(next((place.cache() / "pdk").rglob("*.lib")), liberty)
     return {"cache entries": done["cache"], "result files": done["result files"], "Liberty files": 1}
-
-
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)],
-        check=True,
-        capture_output=True,
-    )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def can_mount() -> bool:
-    with (
-        tempfile.TemporaryDirectory() as name,
-        suppress(OSError, subprocess.CalledProcessError),
-        small_disk(Path(name), 64),
-    ):
-        return True
-    return False
-
-
-def limited_files(kilobytes: int) -> list[str]:
-    """Prefix of a command whose files may not be larger: a full disk for those without the right to mount."""
-    return ["prlimit", f"--fsize={kilobytes * 1024}"]
-
-
-def full_disk(place: Place, report: Callable[[str], None], sizes_kb: Sequence[int]) -> dict[str, Any]:
-    """Fill up the disk of the results, of the cache, or of temporary files; then give it room."""
-    expected, said = place.make_whole(), Counter[str]()
-    for which in ("results", "cache", "temporary files"):
-        for size_kb in sizes_kb:
-            disk, out = place.folder / "disk", place.folder / "filled"
-            shutil.rmtree(out, ignore_errors=True)
-            with small_disk(disk, size_kb):
-                options: dict[str, Any] = {"environment": {"TMPDIR": str(disk)}} if which[0] == "t" else {}
-                arguments = ["-j", "1"]
-                if which == "results":
-                    out = disk / "out"
-                elif which == "cache":
-                    (disk / "pdk").symlink_to(place.cache() / "pdk")
-                    options["cache"] = disk
-                    arguments += ["--cluster", "local"]
-                ended = place.run(out, *arguments, **options)
-                if ended.returncode == 0:
-                    _same(out, expected, f"{which} on {size_kb} kB")
-                    said[f"{which}: done"] += 1
-                    continue
-                if not is_clear_error(ended):
-                    raise AssertionError(f"{which} on {size_kb} kB: {ended.stderr}")
-                said[f"{which}: one error"] += 1
-                report(f"{which} on {size_kb} kB: {ended.stderr.strip().splitlines()[-1][:150]}")
-                subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-                ended = place.run(out, *arguments, **options)
-                assert ended.returncode == 0, ended.stderr
-                _same(out, expected, f"{which} after room was made")
-    return dict(said)
-
-
-def size_limit(place: Place, report: Callable[[str], None], sizes_kb: Sequence[int]) -> dict[str, Any]:
-    """The same for those who may not mount: files that may not grow beyond a size."""
-    expected, said = place.make_whole(), Counter[str]()
-    out = place.folder / "limited"
-    for size_kb in sizes_kb:
-        shutil.rmtree(out, ignore_errors=True)
-        ended = place.run(out, "-j", "1", before=limited_files(size_kb))
-        if ended.returncode:
-            if not is_clear_error(ended):
-                raise AssertionError(f"files of {size_kb} kB: {ended.stderr}")
-            said["one error"] += 1
-            report(f"files of at most {size_kb} kB: {ended.stderr.strip().splitlines()[-1][:150]}")
-            ended = place.run(out, "-j", "1")
-            assert ended.returncode == 0, ended.stderr
-        else:
-            said["done"] += 1
-        _same(out, expected, f"files of {size_kb} kB")
-    return dict(said)
-
-
-def read_only(place: Place, report: Callable[[str], None]) -> dict[str, Any]:
-    """Results, cache and temporary folder that cannot be written: a bind mount, which holds for root too."""
-    expected, said = place.make_whole(), dict[str, str]()
-
-    def locked(folder: Path) -> list[str]:
-        script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-        return ["unshare", "-m", "sh", "-c", script, str(folder)]
-
-    out = place.folder / "readonly-out"
-    out.mkdir(exist_ok=True)
-    ended = place.run(out, "-j", "1", before=locked(out))
-    assert is_clear_error(ended), ended.stderr
-    said["results"] = ended.stderr.strip().splitlines()[-1]
-    assert not any(out.iterdir())
-    # A folder that is finished can still be read, and nothing of it is lost.
-    ended = place.run(place.whole, "-j", "1", before=locked(place.whole))
-    assert is_clear_error(ended), ended.stderr
-    _same(place.whole, expected, "read-only results")
-    ended = place.run(out, "-j", "1", before=locked(place.cache()))
-    assert ended.returncode == 0, ended.stderr
-    _same(out, expected, "read-only cache")
-    said["cache, on this machine"] = "done, the same bytes"
-    shutil.rmtree(out)
-    ended = place.run(out, "--cluster", "local", "-j", "1", before=locked(place.cache()))
-    assert is_clear_error(ended), ended.stderr
-    said["cache, on a cluster"] = ended.stderr.strip().splitlines()[-1]
-    for what, line in said.items():
-        report(f"read-only {what}: {line[:150]}")
-    return {what: line.replace(str(place.folder), "…") for what, line in said.items()}
 
 
 def concurrent(place: Place, report: Callable[[str], None], rounds: int) -> dict[str, Any]:
@@ -406,7 +158,7 @@ def concurrent(place: Place, report: Callable[[str], None], rounds: int) -> dict
             _at_once(place, outs, cache, "--cluster", "local", "-j", "1"), outs, strict=True
         ):
             assert ended[0] == 0, ended[1]
-            _same(out, expected, "two runs with one cache")
+            same(out, expected, "two runs with one cache")
         shutil.rmtree(outs[0])
         one, other = sorted(_at_once(place, [outs[0], outs[0]], cache, "-j", "1"))
         assert one[0] == 0, one[1]
@@ -414,7 +166,7 @@ def concurrent(place: Place, report: Callable[[str], None], rounds: int) -> dict
             gave_way += 1
             assert other[0] == 1, other[1]
             assert "another run is at work there" in other[1], other[1]
-        _same(outs[0], expected, "two runs in one folder")
+        same(outs[0], expected, "two runs in one folder")
         report(f"two runs with one cache, and two in one folder: round {number + 1}")
     return {
         "pairs with one cache": rounds,
@@ -435,7 +187,7 @@ def _at_once(place: Place, outs: Sequence[Path], cache: Path, *options: str) -> 
         )
         for out in outs
     ]
-    ended = [process.communicate(timeout=_RUN_LIMIT_S)[1] for process in processes]
+    ended = [process.communicate(timeout=RUN_LIMIT_S)[1] for process in processes]
     return [(process.returncode, said) for process, said in zip(processes, ended, strict=True)]
 
 
@@ -455,100 +207,9 @@ def clock_jumps(place: Place, report: Callable[[str], None]) -> dict[str, Any]:
         )
     ended = place.run(out, "-j", "1")
     assert ended.returncode == 0, ended.stderr
-    _same(out, expected, "clock jumps")
+    same(out, expected, "clock jumps")
     report(f"clocks {', '.join(clocks)}, then the right one: the same bytes")
     return {"clocks": list(clocks)}
-
-
-def lost_workers(place: Place, report: Callable[[str], None], every_s: float, seed: int) -> dict[str, Any]:
-    """Kill a worker of a local Dask cluster every few seconds, until the run is done."""
-    expected, rng, killed = place.make_whole(), random.Random(seed), 0
-    cache, out = place.folder / "lost-cache", place.folder / "lost"
-    for folder in (cache, out):
-        shutil.rmtree(folder, ignore_errors=True)
-    place.cache("lost-cache")
-    command = place.command(out, "--cluster", "local", "-j", "2")
-    environment = {**os.environ, "HALO_TIMING_CACHE": str(cache)}
-    start = time.monotonic()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    due_s = 0.0
-    while process.poll() is None and time.monotonic() < start + _RUN_LIMIT_S:
-        time.sleep(0.05)
-        workers = worker_processes(process.pid)
-        if not due_s and works_done(cache):
-            due_s = time.monotonic()
-        if due_s and time.monotonic() > due_s and workers:
-            rng.choice(workers).kill()
-            killed += 1
-            due_s = time.monotonic() + rng.uniform(0.5, 1.5) * every_s
-    said = process.communicate()[1]
-    assert process.returncode == 0, said
-    _same(out, expected, "lost workers")
-    attempts = sum("died; attempt" in line for line in said.splitlines())
-    report(f"{killed} workers killed, {attempts} works begun again, done in {time.monotonic() - start:.0f} s")
-    return {"killed": killed, "works begun again": attempts, "seconds": round(time.monotonic() - start)}
-
-
-def works_done(cache: Path) -> int:
-    return len(list(cache.glob("work/made/*/*.json")))
-
-
-def worker_processes(parent: int) -> list[psutil.Process]:
-    """Worker processes of a local cluster whose client has the process number `parent`."""
-    found = []
-    with suppress(psutil.Error):
-        for process in psutil.Process(parent).children():
-            with suppress(psutil.Error):
-                if "spawn_main" in " ".join(process.cmdline()):
-                    found.append(process)
-    return found
-
-
-def lost_scheduler(place: Place, report: Callable[[str], None], seed: int) -> dict[str, Any]:
-    """Kill the scheduler of a running cluster in the middle of a run; then go on without one."""
-    expected, rng = place.make_whole(), random.Random(seed)
-    cache, out = place.folder / "headless-cache", place.folder / "headless"
-    for folder in (cache, out):
-        shutil.rmtree(folder, ignore_errors=True)
-    place.cache("headless-cache")
-    ready = place.folder / "scheduler.json"
-    ready.unlink(missing_ok=True)
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments]
-        quiet = subprocess.DEVNULL
-        started.append(subprocess.Popen(command, stdout=quiet, stderr=quiet, cwd=place.folder))
-        return started[-1]
-
-    try:
-        scheduler = start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(ready))
-        while not ready.exists():
-            time.sleep(0.05)
-        address = json.loads(ready.read_text())["address"]
-        start("dask_worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
-        moment = rng.uniform(4, 8)
-
-        def kill_scheduler(seconds: float) -> bool:
-            if seconds > moment and scheduler.poll() is None:
-                scheduler.kill()
-                scheduler.wait()
-            return False
-
-        ended = place.run(out, "--scheduler", address, "-j", "1", cache=cache, is_time_to_kill=kill_scheduler)
-        assert is_clear_error(ended), ended.stderr
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    line = ended.stderr.strip().splitlines()[-1]
-    report(line)
-    ended = place.run(out, "-j", "1", cache=cache)
-    assert ended.returncode == 0, ended.stderr
-    _same(out, expected, "lost scheduler")
-    return {"said": line.partition(": ")[2].partition(": ")[2]}
 
 
 @click.command()

@@ -110,7 +110,7 @@ def synthesize(mac: Mac, target: MappingTarget, recipe_name: str, yosys: Yosys, 
         write_text(folder / "recipe.abc", abc.replace("@PERIOD_PS@", f"{target.period_ps:.0f}"))
         write_text(
             folder / "constraints.abc",
-            f"set_driving_cell {target.drive_cell}\nset_load {target.output_load_ff:.4f}\n",
+            f"set_driving_cell {_word(target.drive_cell)}\nset_load {target.output_load_ff:.4f}\n",
         )
         files = liberty_names(target.liberty)
         dont_use = " ".join(f"-dont_use {_word(cell)}" for cell in target.dont_use)

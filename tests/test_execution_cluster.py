@@ -31,7 +31,7 @@ class Cluster:
         self.scheduler = self._start(
             "dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", ready
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         self.address: str = json.loads(ready.read_text())["address"]

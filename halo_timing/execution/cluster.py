@@ -102,7 +102,7 @@ class DaskBackend:
                 self._client.cancel(futures)
 
     def _result(self, work: Work, future: Future, files: list[Future]) -> Ended:
-        if future.status == "cancelled":
+        if future.status in ("cancelled", "lost"):
             raise self._lost()
         if future.status == "error":
             error = future.exception()
@@ -261,7 +261,12 @@ def _job_queue(kind: str, jobs: int) -> Any:
 
     # Queue, account, wall time and the like are of the place, and stand in Dask's own settings.
     own = dask.config.get(f"jobqueue.{kind}", {})
-    options = {"cores": 1, "processes": 1, "memory": own.get("memory") or "4GiB"}
+    options = {
+        "cores": 1,
+        "processes": 1,
+        "memory": own.get("memory") or "4GiB",
+        "scheduler_options": {"dashboard_address": ":0"},
+    }
     try:
         cluster = (SLURMCluster if kind == "slurm" else LSFCluster)(**options)
         cluster.scale(jobs=jobs)
@@ -275,13 +280,16 @@ def _job_queue(kind: str, jobs: int) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's own log lines off the terminal: what matters of them is said by the campaign."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    # Dask sets levels of single loggers below its first one, which then no longer counts for them.
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _verified(packed: bytes, digest: str) -> bytes:

@@ -75,15 +75,14 @@ def stop_running() -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _limit(variable: str, otherwise: float) -> float:
-    """Value of a variable that holds a positive number, or `otherwise`.
+def _limit(variable: str, text: str | None, otherwise: float) -> float:
+    """Return the positive number that a variable holds, or `otherwise`.
 
     Raises
     ------
     UsageError
         If it holds something else.
     """
-    text = os.environ.get(variable)
     if not text:
         return otherwise
     with suppress(ValueError):
@@ -170,9 +169,10 @@ def run_tool(
     UsageError
         If the log cannot be written, or a limit in a variable is no number.
     """
-    timeout_s = _limit(TIME_VARIABLE, timeout_s)
+    timeout_s = _limit(TIME_VARIABLE, os.environ.get("HALO_TIMING_TOOL_TIMEOUT_S"), timeout_s)
     if memory_limit_mb is None:
-        memory_limit_mb = int(_limit(MEMORY_VARIABLE, _installed_mb()))
+        text = os.environ.get("HALO_TIMING_TOOL_MEMORY_MB")
+        memory_limit_mb = int(_limit(MEMORY_VARIABLE, text, _installed_mb()))
     name = name or Path(argv[0]).name
     if shutil.which(argv[0]) is None:
         raise ToolError(f"{name} cannot be started: {argv[0]} is no program that can be run")
