@@ -6,7 +6,7 @@ VENV   ?= .venv
 OUT    ?= results/demo
 BIN    := $(VENV)/bin
 
-.PHONY: help demo study stream quality test proof lint setup setup-test tools clean
+.PHONY: help demo study stream quality test proof lint setup setup-test tools tools-test clean
 
 help:
 	@echo "make demo   set up, then characterise the array MAC on Nangate45 and quantize MiniLM with it ($(OUT))"
@@ -53,7 +53,7 @@ lint: setup-test
 
 setup: tools $(VENV)/.installed
 
-setup-test: tools $(VENV)/.installed-dev
+setup-test: tools-test $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
 	@echo "==> Python packages of halo_timing into $(VENV)"
@@ -67,6 +67,9 @@ $(VENV)/.installed-dev: pyproject.toml
 
 tools:
 	@sh scripts/tools.sh
+
+tools-test:
+	@sh scripts/tools.sh test
 
 clean:
 	rm -rf $(VENV) $(OUT)

@@ -115,6 +115,7 @@ def characterize_dynamics(
     folder: Path,
     *,
     provenance: Mapping[str, Any],
+    result: DynamicResult | None = None,
     indices: Sequence[int] | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -125,6 +126,8 @@ def characterize_dynamics(
     ----------
     provenance
         What to record beside the simulation's own facts.
+    result
+        What :meth:`Simulation.run` gave for all weights, where it was done before.
     indices
         Weights (positions) to simulate; by default all that the tile fact allows.
     progress
@@ -135,14 +138,15 @@ def characterize_dynamics(
     UsageError
         If the stimulus does not fit the MAC, or full tables are asked for where no stage is exhaustive.
     """
-    result = simulation.run(
-        indices=indices,
-        bin_ps=options.bin_ps,
-        settle_path=folder / SETTLE_NAME if options.full else None,
-        energy_path=folder / ENERGY_NAME if options.full else None,
-        jobs=jobs,
-        progress=progress,
-    )
+    if result is None:
+        result = simulation.run(
+            indices=indices,
+            bin_ps=options.bin_ps,
+            settle_path=folder / SETTLE_NAME if options.full else None,
+            energy_path=folder / ENERGY_NAME if options.full else None,
+            jobs=jobs,
+            progress=progress,
+        )
     assert isinstance(simulation.energies, CellEnergies)
     energies = weight_energies(simulation.energies, simulation.held, simulation.nets, result)
     map_values, maps = _maps(simulation, result)

@@ -1,18 +1,26 @@
 #!/bin/sh
-# Finds OpenSTA (sta) and Icarus Verilog (iverilog); installs what is missing where that is permitted.
+# Finds OpenSTA (sta) and Icarus Verilog (iverilog), and with the word "test" the browser that tests of the report
+# drive; installs what is missing where that is permitted.
 set -eu
 
 missing=""
 [ -n "${STA:-}" ] || command -v sta >/dev/null 2>&1 || missing="$missing opensta"
 [ -n "${IVERILOG:-}" ] || command -v iverilog >/dev/null 2>&1 || missing="$missing iverilog"
+if [ "${1:-}" = test ]; then
+  [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
+    command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-core"
+  [ -n "${CHROMEDRIVER:-}" ] || command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"
+fi
 [ -n "$missing" ] || exit 0
 
 by_hand() {
   echo "Missing:$missing. $1" >&2
   echo "  Debian, Ubuntu  sudo apt-get install$missing" >&2
-  echo "  macOS           brew install icarus-verilog; OpenSTA from https://github.com/parallaxsw/OpenSTA" >&2
+  echo "  Ubuntu          chromium and its driver are the snap chromium" >&2
+  echo "  macOS           brew install icarus-verilog chromium chromedriver; OpenSTA from" \
+    "https://github.com/parallaxsw/OpenSTA" >&2
   echo "  other Linux     iverilog from your distribution; OpenSTA comes with OpenROAD and LibreLane" >&2
-  echo "Tools elsewhere are found through the variables STA and IVERILOG." >&2
+  echo "Tools elsewhere are found through the variables STA, IVERILOG, CHROMIUM and CHROMEDRIVER." >&2
   exit 1
 }
 

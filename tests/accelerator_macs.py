@@ -31,7 +31,12 @@ def cost_map(mac: MacUnit) -> CostMap:
     limits = sorted({float(period) for period in mac.period_ps})
     levels = tuple(Level(mac.values[mac.period_ps <= limit], limit, 1.0) for limit in limits)
     return CostMap(
-        mac.values, mac.period_ps, mac.period_ps, mac.cycle_fj, levels, {"weight_width": 8, "margin": 0}
+        mac.values,
+        mac.period_ps,
+        mac.period_ps,
+        mac.cycle_fj,
+        levels,
+        {"weight_width": 8, "margin": 0, "period_from": "bound"},
     )
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
+from halo_timing.corner_index import IndexEntry, write_index
 from halo_timing.costmap.levels import build_cost_map
+from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_tables import DynamicTables
+from halo_timing.files import write_json
 from halo_timing.metrics import collect_metrics
+from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.quantize.quality import Quality
 from halo_timing.quantize.report import HALO, LeftOut, QuantizationReport, TensorReport
 from halo_timing.report.page import render_report
@@ -26,13 +33,18 @@ class Folder:
     path: Path
     references: list[Path] = field(default_factory=list)
     model: bool = False
+    estimate: bool = False
+    evaluation: Path | None = None
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return collect_metrics(self.path, self.references, "model" if self.model else None)
+        model = "model" if self.model else None
+        return collect_metrics(
+            self.path, self.references, model, estimate=self.estimate, evaluation=self.evaluation
+        )
 
     def page(self) -> str:
-        return render_report(self.path, self.references, self.metrics)
+        return render_report(self.path, self.references, self.metrics, self.evaluation)
 
 
 def trailing_zeros(values: np.ndarray, width: int) -> np.ndarray:
@@ -92,6 +104,7 @@ def write_mac(
         "activation_width": 8,
         "weight_signed": signed,
         "stimulus": "static",
+        "netlist_sha256": "ef" * 32,
     }
     tables = Tables(
         values.astype(np.int16),
@@ -116,14 +129,14 @@ def write_mac(
     return tables
 
 
-def write_dynamic(folder: Path, tables: Tables) -> None:
+def write_dynamic(folder: Path, tables: Tables, scale: float = 1.0) -> None:
     """Write what a simulation of these tables could have found: a little less than every bound."""
     count, size = len(tables.values), 16
     rng = np.random.default_rng(count)
     period = (0.95 * tables.stage_bound_ps).astype(np.float32)
     histogram = rng.integers(0, 9, (count, 2, 240))
     maps = rng.integers(0, 9000, (2, size, size)).astype(np.uint16)
-    energy = (500 + period[:, 1]).astype(np.float32)
+    energy = (scale * (500 + period[:, 1])).astype(np.float32)
     DynamicTables(
         values=tables.values,
         stages=tables.stages,
@@ -185,6 +198,93 @@ def write_model(folder: Path, levels: int, name: str = "layer.0.weight", tensors
     ).save(folder / "quantization.json")
 
 
+def quantize_layers(folder: Folder, shapes: Sequence[tuple[int, int]], tile: int = 16) -> None:
+    """Put a model in the place of what :func:`write_model` makes up: layers of drawn weights, quantized."""
+    rng = np.random.default_rng(1)
+    checkpoint = folder.path.parent / f"{folder.path.name}.safetensors"
+    layers = {
+        f"block.{i}.weight": rng.standard_t(4, shape).astype(np.float32) for i, shape in enumerate(shapes)
+    }
+    save_file(layers, checkpoint)
+    shutil.rmtree(folder.path / "model", ignore_errors=True)
+    cost_map = CostMap.load(folder.path / "costmap.safetensors")
+    quantize_checkpoint(checkpoint, cost_map, folder.path / "model", QuantizeOptions(tile=tile))
+    folder.model = True
+
+
+def write_corners(
+    folder: Path, supplies: Sequence[float], alpha: float = 1.4, dynamic_scale: float | None = None
+) -> None:
+    """Write the same netlist's tables at other voltages, by an alpha-power law of a threshold of 0.35 V.
+
+    Simulations are written where `dynamic_scale` says how their energies differ from those at home.
+    """
+    home = Tables.load(folder, simulated=False)
+
+    def law(vdd_v: float) -> float:
+        return vdd_v / (vdd_v - 0.35) ** alpha
+
+    entries = [IndexEntry(str(home.metadata["corner"]), float(home.metadata["vdd_v"]), 25.0, Path())]
+    for vdd_v in supplies:
+        name = f"{home.metadata['corner']}_{vdd_v:.2f}V".replace(".", "p")
+        there = folder / "corners" / name
+        there.mkdir(parents=True)
+        slower = np.float32(law(vdd_v) / law(float(home.metadata["vdd_v"])))
+        shutil.copyfile(folder / "synthesis.json", there / "synthesis.json")
+        moved = replace(
+            home,
+            stage_bound_ps=home.stage_bound_ps * slower,
+            metadata={**home.metadata, "corner": name, "vdd_v": vdd_v},
+        )
+        moved.save(there)
+        if dynamic_scale is not None:
+            write_dynamic(there, moved, dynamic_scale)
+        entries.append(IndexEntry(name, vdd_v, 25.0, there.relative_to(folder)))
+    write_index(folder, str(home.metadata["pdk"]), entries)
+
+
+def write_evaluation(folder: Folder, *, encoder: bool = False) -> None:
+    """Write what an evaluation of a language model, or of an encoder, could have found."""
+    methods = [
+        ("float", "", 0.0, None, None),
+        ("rtn-w4", "", 0.2, 4.125, None),
+        ("own-acc", "own", 0.09, 4.26, 980.0),
+        ("own-bal", "own", 0.14, 3.76, 918.0),
+        ("own-bal-plain", "own", 0.3, 3.76, 918.0),
+        ("own-perf", "own", 0.22, 3.32, 861.0),
+        ("<other>", "other & co", 0.11, 4.0, 870.0),
+    ]
+    folder.evaluation = folder.path / "evaluation" / "evaluation.json"
+    content = {
+        "schema_version": 2,
+        "loss": "cosine_distance" if encoder else "added_nll",
+        "model": "a <model>",
+        "texts": [{"name": "some text.txt", "sha256": "00"}],
+        "windows": 8,
+        "window": 1024,
+        "activations": "dynamic",
+        "calibration": None,
+        "cost_maps": {"own": {}, "other & co": {}},
+        "reference": {} if encoder else {"nll": 2.5, "perplexity": 12.182},
+        "methods": [
+            {
+                "name": name,
+                "summary": f"what {name} is",
+                "cost_map": cost_map,
+                **(
+                    {"cosine_distance": added_nll, "similarity_error": added_nll, "neighbours_kept": 0.987}
+                    if encoder
+                    else {"added_nll": added_nll, "perplexity": 12.182 * math.exp(added_nll), "kl": added_nll}
+                ),
+                **({"effective_bits": bits, "energy_fj": {"own": 100 * bits}} if bits else {}),
+                **({"mean_period_ps": period_ps} if period_ps else {}),
+            }
+            for name, cost_map, added_nll, bits, period_ps in methods
+        ],
+    }
+    write_json(folder.evaluation, content)
+
+
 def make(
     path: Path,
     *,
@@ -210,4 +310,14 @@ def make(
             folder.references.append(relative)
     if model:
         write_model(path / "model", len(cost_map.levels), name)
+    return folder
+
+
+def make_whole(path: Path) -> Folder:
+    """Make a result folder with every part that a page can show."""
+    folder = make(path)
+    # Edge tiles are smaller, and one map is higher than wide. Layer 10 comes after layer 9.
+    quantize_layers(folder, ((72, 40), (16, 48), *((32, 32),) * 8, (40, 90)))
+    write_evaluation(folder)
+    write_corners(path, [0.9])
     return folder

@@ -11,17 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from halo_timing.accelerator.comparison import compare
+from halo_timing.accelerator.comparison import Macs, compare
 from halo_timing.accelerator.components import Memory, sram_pj_per_byte
 from halo_timing.accelerator.estimate import speedups
-from halo_timing.accelerator.mac_cost import normal_codes
+from halo_timing.accelerator.mac_cost import MacUnit, normal_codes
 from halo_timing.accelerator.shapes import LinearLayer, ModelShape, find_shape, published_shapes
 from halo_timing.accelerator.systolic import Array
 from halo_timing.accelerator.tile_levels import QuantizedLevels, SharedLevels
 from halo_timing.accelerator.workload import Workload
+from halo_timing.costmap import build_cost_map
+from halo_timing.costmap.operating_points import at_voltages
+from halo_timing.costmap.voltage import load_corners
 from halo_timing.errors import CheckpointError, UsageError
+from halo_timing.files import write_json
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from tests.accelerator_macs import VALUES, cost_map, macs, trailing_zeros, unit
+from tests.report_folders import write_corners, write_dynamic, write_mac
 
 HALO_LIKE = unit("array", trailing_zeros(1e3 / 3.7, 1e3 / 2.4, 1e3 / 1.9))
 FAR = Memory(bandwidth_gb_s=1e12, transition_ns=0)
@@ -267,3 +272,69 @@ def test_tiles_of_a_quantized_model_are_counted_weight_by_weight(rows: int, tmp_
     assert model.code_counts.sum() == 72 * 80
     for level, counts in zip(levels.levels, model.code_counts, strict=True):
         assert set(np.flatnonzero(counts) - 128) <= set(level.codebook.tolist())
+
+
+# --- supplies -------------------------------------------------------------------------------------------
+
+
+def write_two_supplies(folder: Path, scale: float = 1.0) -> None:
+    """A MAC whose tables at 0.9 V are those at 1.1 V, slower and cheaper by known factors."""
+    tables = write_mac(folder, folder.name, scale=scale)
+    synthesis = json.loads((folder / "synthesis.json").read_text())
+    write_json(folder / "synthesis.json", {**synthesis, "reference": {"latency": 3}})
+    write_dynamic(folder, tables)
+    write_corners(folder, [0.9], dynamic_scale=0.6)
+
+
+def test_a_mac_at_another_supply(tmp_path: Path) -> None:
+    write_two_supplies(tmp_path / "own")
+    home = MacUnit.load(tmp_path / "own")
+    low = MacUnit.load(tmp_path / "own" / "corners" / "typ_0p90V")
+    moved = home.at_supply(0.9)
+    np.testing.assert_allclose(moved.period_ps, low.period_ps, rtol=1e-6)
+    np.testing.assert_allclose(moved.cycle_fj, low.cycle_fj, rtol=1e-6)
+    np.testing.assert_allclose(moved.leakage_nw, low.leakage_nw, rtol=1e-6)
+    np.testing.assert_allclose(moved.at_supply(1.1).cycle_fj, home.cycle_fj, rtol=1e-6)
+    # Straight against the square: 1.0 V is (1.00 - 0.81) / (1.21 - 0.81) of the way.
+    np.testing.assert_allclose(
+        home.at_supply(1.0).cycle_fj, low.cycle_fj + 0.475 * (home.cycle_fj - low.cycle_fj), rtol=1e-6
+    )
+    assert np.all(low.period_ps > home.at_supply(1.0).period_ps)
+    assert np.all(home.at_supply(1.0).period_ps > home.period_ps)
+    with pytest.raises(UsageError, match=r"1\.2 V: the PDK was timed from 0\.9 to 1\.1 V"):
+        home.at_supply(1.2)
+
+
+def test_baselines_run_at_the_highest_supply_of_the_levels(tmp_path: Path) -> None:
+    own, best = tmp_path / "own", tmp_path / "best"
+    write_two_supplies(own)
+    write_two_supplies(best, scale=0.5)
+    corners = load_corners(own)
+    at_voltages(build_cost_map(corners[0], levels=3), corners, vdd_v=0.9).save(own)
+    slow = Macs.load(own, [best])
+    assert (slow.unit.vdd_v, slow.best.vdd_v) == pytest.approx((0.9, 0.9))
+    build_cost_map(corners[0], levels=3).save(own)
+    fast = Macs.load(own, [best])
+    for moved, home in ((slow.unit, fast.unit), (slow.best, fast.best)):
+        assert moved.worst().period_ps > 1.2 * home.worst().period_ps
+        assert (moved.worst().energy_fj or 0) < 0.8 * (home.worst().energy_fj or 0)
+    # One that was timed at 1.1 V alone is no match for levels at 0.9 V.
+    (best / "corners.json").unlink()
+    at_voltages(build_cost_map(corners[0], levels=3), corners, vdd_v=0.9).save(own)
+    with pytest.raises(UsageError, match=r"best was characterised at 1\.1 V alone .* --corners"):
+        Macs.load(own, [best])
+
+
+def test_baselines_have_the_margin_and_the_periods_of_the_levels(tmp_path: Path) -> None:
+    own, best = tmp_path / "own", tmp_path / "best"
+    write_two_supplies(own)
+    write_two_supplies(best, scale=0.5)
+    tables = load_corners(own)[0]
+    for source, margin in (("bound", 0.0), ("bound", 0.1), ("dynamic", 0.05)):
+        build_cost_map(tables, levels=3, source=source, margin=margin).save(own)
+        loaded = Macs.load(own, [best])
+        for mac, folder in ((loaded.unit, own), (loaded.best, best)):
+            known = load_corners(folder)[0]
+            periods = known.bound_ps if source == "bound" else known.dynamic_ps
+            assert periods is not None
+            assert mac.worst().period_ps == pytest.approx(float(periods.max()) * (1 + margin), rel=1e-6)

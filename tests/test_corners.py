@@ -177,3 +177,23 @@ def test_a_corner_that_lacks_a_cell_of_the_netlist_is_named_before_any_is_timed(
     with pytest.raises(PdkError, match=r"corner poor lacks XOR2X1, which"):
         characterize_corners(session, choose_corners(session.pdk, "all"), small_mac, tmp_path / "out")
     assert not (tmp_path / "out" / "tables.safetensors").exists()
+
+
+def test_a_run_draws_what_further_corners_say(
+    two_corners: Pdk, small_mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALO_TIMING_CONFIG", str(tmp_path / "config"))
+    for name, corner in (("slow", "typ_1p80V"), ("quick", "typ_2p00V")):
+        add_pdk("volts", [two_corners.folder / f"{name}.lib"], corner)
+    out = tmp_path / "out"
+    asked = ("run", "--pdk", "volts", "--mac", small_mac.name, "--reference", small_mac.name)
+    assert main_exit(*asked, "--no-model", "--no-dynamic", "--corners", "all", out) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    slow, quick = (metrics[f"level:0__freq_ghz__corner:typ_{vdd}V"] for vdd in ("1p80", "2p00"))
+    assert slow == metrics["level:0__freq_ghz"]
+    # In picoseconds, by as much as above.
+    assert 1e3 / quick == pytest.approx(1e3 / slow * SCALE, abs=1.0)
+    assert "As many points as parameters" in (out / "report.html").read_text()
+    # A run that asks for one corner is not to be read with the others' tables.
+    assert main_exit(*asked, "--no-model", "--no-dynamic", out) == 0
+    assert not {name for name in json.loads((out / "metrics.json").read_text()) if "2p00V" in name}

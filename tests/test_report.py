@@ -8,24 +8,39 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from halo_timing.cli.characterize import characterize
 from halo_timing.cli.costmap import costmap
+from halo_timing.cli.evaluate import evaluate
 from halo_timing.cli.quantize import quantize
 from halo_timing.cli.report import report as report_command
-from halo_timing.errors import CostMapError
+from halo_timing.errors import CostMapError, UsageError
+from halo_timing.quantize.quality import Quality
+from halo_timing.quantize.report import HALO, QuantizationReport, TensorReport
 from halo_timing.report.axis import linear_axis
+from halo_timing.report.layer_tiles import LayerTiles, ModelTiles
 from halo_timing.report.page import render_report
 from halo_timing.report.text import bits, value_list
+from halo_timing.report.tiles import tile_view
 from halo_timing.tables import Tables
-from tests.report_folders import Folder, make, trailing_zeros, write_model
+from tests.report_folders import (
+    Folder,
+    make,
+    make_whole,
+    trailing_zeros,
+    write_corners,
+    write_evaluation,
+    write_model,
+)
 
 NASTY = "</script><script>alert(1)</script>\" onmouseover='x' <img src=http://e.example/x> {{ 7*7 }} & ü"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -100,7 +115,7 @@ def test_every_number_is_the_metric_it_names(folder: Folder, page: Page) -> None
         number = re.sub(r"[^\d.−-]", "", written).replace("−", "-")
         digits = len(number.partition(".")[2])
         as_read = float(number)
-        scaled = value * 100 if "share" in key else value
+        scaled = value * float(attributes.get("data-scale", "1"))
         assert as_read == pytest.approx(scaled, abs=0.5001 * 10**-digits)
     keys = {attributes["data-metric"] for attributes, _ in shown}
     assert {"ratio__self", "ratio__best", "level:2__freq_ghz", "quantize__halo__sqnr_db"} <= keys
@@ -138,7 +153,9 @@ def test_nothing_is_loaded_from_elsewhere(text: str, page: Page) -> None:
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_links_and_script_find_their_targets(text: str, page: Page) -> None:
+def test_links_and_script_find_their_targets(tmp_path: Path) -> None:
+    text = make_whole(tmp_path / "result").page()
+    page = Page(text)
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -164,7 +181,7 @@ def test_names_stay_text(tmp_path: Path) -> None:
     (tmp_path / "synthesis.json").write_text(json.dumps(synthesis))
     page = Page(nasty.page())
     assert len(page.all("script")) == 3
-    assert all(attributes["class"] == "map" for attributes, _ in page.all("img"))
+    assert {attributes["class"] for attributes, _ in page.all("img")} == {"map", "spread"}
     assert not [name for _, attributes, _ in page.elements for name in attributes if name.startswith("on")]
     readable = " ".join(NASTY.split())
     assert page.all("h1")[0][1] == readable
@@ -237,12 +254,17 @@ def test_paths_add_up_to_the_period(folder: Folder, page: Page) -> None:
         assert last_arrival == pytest.approx(period)
 
 
-def test_commands_are_ones_the_command_line_takes(page: Page) -> None:
+def test_commands_are_ones_the_command_line_takes(folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(folder.path, tmp_path, dirs_exist_ok=True)
+    copied = Folder(tmp_path, folder.references, folder.model)
+    write_evaluation(copied)
+    page = Page(copied.page())
     lines = page.all("pre")[0][1]
     commands = [shlex.split(line) for line in re.split(r"(?=halo-timing )", lines) if line]
     known = {
         "characterize": characterize,
         "costmap": costmap,
+        "evaluate": evaluate,
         "quantize": quantize,
         "report": report_command,
     }
@@ -250,6 +272,7 @@ def test_commands_are_ones_the_command_line_takes(page: Page) -> None:
         *["characterize"] * 3,
         "costmap",
         "quantize",
+        "evaluate",
         "report",
     ]
     for _, name, *arguments in commands:
@@ -295,6 +318,107 @@ def test_a_weight_at_which_nothing_switches(tmp_path: Path) -> None:
     assert ": 0 " not in fastest
 
 
+def test_an_evaluation_is_drawn_where_its_numbers_are(tmp_path: Path) -> None:
+    folder = make(tmp_path / "result", dynamic=False)
+    write_evaluation(folder)
+    page = Page(folder.page())
+    axis = {
+        label: float(a["style"][6:-1])
+        for a, label in page.all("span")
+        if a.get("style", "").startswith("left:")
+    }
+    places = {
+        attributes["aria-label"]: [float(part) for part in re.findall(r"[\d.]+(?=%)", attributes["style"])]
+        for attributes, _ in page.all("button", _class="point")
+        if "nats" in attributes["aria-label"]
+    }
+    assert len(places) == 6
+    # Ticks of the axis say where 900 ps is; 918 ps is further right, 870 ps further left.
+    left = {label.split(":")[0]: place[0] for label, place in places.items()}
+    assert left["<other>"] < axis["900"] < left["own-bal"] < left["own-acc"]
+    bottom = {label.split(":")[0]: place[1] for label, place in places.items()}
+    order = sorted(bottom, key=lambda name: bottom[name])
+    assert order == ["own-acc", "<other>", "own-bal", "rtn-w4", "own-perf", "own-bal-plain"]
+    behind = [a["aria-label"].split(":")[0] for a, _ in page.all("button", _class="point behind")]
+    assert behind == ["own-bal-plain"]
+    assert "uniform grids on booth" in page.text()
+    lone = make(tmp_path / "alone", dynamic=False, best_scale=None)
+    write_evaluation(lone)
+    assert "uniform grids" not in Page(lone.page()).text()
+
+
+@pytest.mark.parametrize("supplies", [[0.9], [0.9, 1.0], [0.8, 0.9, 1.0]])
+def test_clocks_against_voltage(supplies: list[float], tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_corners(tmp_path, supplies)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="voltage")
+    assert ("As many points as parameters" in told) == (len(supplies) < 3)
+    marks = [attributes["aria-label"] for attributes, _ in page.all("button", _class="point")]
+    levels = json.loads((tmp_path / "costmap.json").read_text())["levels"]
+    for vdd_v in supplies:
+        # The law the corners were made by, from the clock at the voltage of the folder.
+        slower = vdd_v / (vdd_v - 0.35) ** 1.4 / (1.1 / 0.75**1.4)
+        corner = f"typ_{vdd_v:.2f}V".replace(".", "p")
+        for index, level in enumerate(levels):
+            ghz = f"{level['freq_ghz'] / slower:.3f} GHz"
+            assert f"level {index}, measured at {corner}: {ghz} at {vdd_v:.3f} V, 25 °C" in marks
+    sampled = json.loads(page.all("script", id="voltage-data")[0][1])
+    for vdd_v, ghz in zip(sampled["vdd_v"], sampled["freq_ghz"][0], strict=True):
+        slower = vdd_v / (vdd_v - 0.35) ** 1.4 / (1.1 / 0.75**1.4)
+        # With two points the exponent is taken as 1.3, with more it is found.
+        assert ghz == pytest.approx(levels[0]["freq_ghz"] / slower, rel=4e-3)
+    assert (
+        f"--corners {','.join(sorted([*(f'typ_{v:.2f}V'.replace('.', 'p') for v in supplies)]))},typ" in told
+    )
+
+
+def test_corners_of_another_temperature_are_not_on_the_curve(tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_corners(tmp_path, [0.9, 1.0])
+    there = tmp_path / "corners" / "typ_1p00V"
+    hot = Tables.load(there)
+    replace(hot, metadata={**hot.metadata, "temperature_c": 125.0}).save(there)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="voltage")
+    assert "Two voltages and two parameters" in told
+    marks = {a["aria-label"]: a["class"].split() for a, _ in page.all("button", _class="point")}
+    kinds = [kinds[-1] for label, kinds in marks.items() if label.startswith("level 1, measured")]
+    assert kinds == ["point", "behind", "point"]
+    assert re.search(r"typ_1p00V ?1\.00 ?125 ?", told)
+    assert "typ_0p90V,typ_1p00V,typ" in told
+    assert folder.metrics["level:1__freq_ghz__corner:typ_1p00V"] < folder.metrics["level:1__freq_ghz"]
+
+
+def test_one_voltage_has_no_curve(page: Page) -> None:
+    ((_, told),) = page.all("section", id="voltage")
+    assert "Timed at one voltage, 1.10 V" in told
+    assert not page.all("script", id="voltage-data")
+
+
+def test_an_encoder_is_judged_by_its_embeddings(tmp_path: Path) -> None:
+    folder = make(tmp_path, dynamic=False)
+    write_evaluation(folder, encoder=True)
+    page = Page(folder.page())
+    ((_, told),) = page.all("section", id="evaluation")
+    assert "embeddings" in told
+    assert "perplexity" not in told
+    shown = {a["data-metric"]: text for a, text in page.all("data") if "evaluate__" in a["data-metric"]}
+    assert shown["evaluate__own-acc__neighbours_kept"] == "98.7"
+    assert shown["evaluate__own-acc__cosine_distance"] == "0.09000"
+    assert shown["evaluate__own-acc__energy_fj__own"] == "426"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 1}', '{"schema_version": 9, "methods": []}'])
+def test_a_file_that_is_no_evaluation_is_named(text: str, tmp_path: Path) -> None:
+    folder = make(tmp_path, width=4)
+    write_evaluation(folder)
+    assert folder.evaluation
+    folder.evaluation.write_text(text)
+    with pytest.raises(UsageError, match=r"evaluation\.json: "):
+        folder.page()
+
+
 def test_large_results_stay_small_pages(tmp_path: Path) -> None:
     folder = make(tmp_path, width=12, best_scale=None)
     write_model(tmp_path / "model", 3, tensors=700)
@@ -309,6 +433,29 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "synthesis.json").write_text("{")
     with pytest.raises(CostMapError, match=r"synthesis\.json: cannot be read"):
         render_report(folder.path, folder.references, metrics)
+
+
+def test_the_tiles_of_a_very_large_model_stop_where_the_page_would_burst() -> None:
+    size = 300
+    layers = tuple(
+        LayerTiles(
+            f"layer.{index}.weight",
+            128 * size,
+            128 * size,
+            np.full((size, size), index % 3, np.uint8),
+            np.full((size, size), 80),
+        )
+        for index in range(8)
+    )
+    quality = Quality(1, 1.0, 0.1, 4.0, 3.0, (1, 0, 0), 1)
+    report = QuantizationReport(
+        tuple(TensorReport(layer.name, "F32", (1, 1), {HALO: quality}) for layer in layers), (), {}, ()
+    )
+    view = tile_view(ModelTiles((128, 128), layers), report, 3)
+    assert (len(view.names), view.more) == (5, 3)
+    assert len(json.dumps(view.details)) < 3e6
+    # A single layer is shown however large it is.
+    assert tile_view(ModelTiles((1, 1), layers[:1]), report, 3).more == 0
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))

@@ -9,13 +9,14 @@ from typing import Any
 
 from halo_timing.accelerator.components import Memory
 from halo_timing.accelerator.estimate import REFERENCES, Estimate, energy_ratios, estimate, speedups
-from halo_timing.accelerator.mac_cost import MacUnit, check_same_corner
+from halo_timing.accelerator.mac_cost import SAME_V, MacUnit, check_same_corner
 from halo_timing.accelerator.schemes import FloatUnit, build_schemes
 from halo_timing.accelerator.systolic import Array
 from halo_timing.accelerator.tile_levels import QuantizedLevels, SharedLevels
 from halo_timing.accelerator.workload import Workload
 from halo_timing.costmap.model import CostMap
 from halo_timing.errors import CostMapError, UsageError
+from halo_timing.tables import Tables
 
 SCHEMA_VERSION = 1
 #: File of a comparison in a result folder.
@@ -57,11 +58,18 @@ class Macs:
         Raises
         ------
         UsageError
-            If there is no conventional MAC to compare with, or one is of another PDK or corner.
+            If there is no conventional MAC to compare with, one is of another PDK or corner, or one is not
+            known at the supply of the levels.
         CostMapError
             If a folder is not a result.
         """
-        unit, cost_map = MacUnit.load(result), CostMap.load(result / "costmap.safetensors")
+        cost_map = CostMap.load(result / "costmap.safetensors")
+        # Everything is held against levels, so everything goes by the periods that they go by.
+        basis: dict[str, Any] = {
+            "period_from": str(cost_map.metadata["period_from"]),
+            "margin": float(cost_map.metadata["margin"]),
+        }
+        unit = MacUnit.load(result, **basis)
         if cost_map.metadata.get("netlist_sha256") != unit.netlist_sha256:
             raise CostMapError(f"{result}: its cost map is of another netlist than its tables; make it again")
         folders = list(references) or sorted(
@@ -72,15 +80,37 @@ class Macs:
                 f"{result}: there is no conventional MAC to compare with; name its result folder with --best "
                 "(`halo-timing characterize --mac booth_stored --out FOLDER` makes one)"
             )
-        others = {str(folder): MacUnit.load(folder) for folder in folders}
+        others = {str(folder): MacUnit.load(folder, **basis) for folder in _usable(folders, **basis)}
         float_unit = FloatUnit.load(float_folder) if float_folder else None
         places = {str(result): (unit.pdk, unit.corner)}
         places |= {folder: (other.pdk, other.corner) for folder, other in others.items()}
         if float_unit:
             places[str(float_folder)] = (float_unit.pdk, float_unit.corner)
         check_same_corner(places)
-        best = min(others.values(), key=lambda other: float(other.period_ps.max()))
-        return cls(unit, cost_map, best, float_unit)
+        # Levels may run at several supplies; what is right for any weight runs at the highest of them.
+        vdd_v = max(level.vdd_v for level in cost_map.levels)
+        if float_unit and abs(float_unit.point.vdd_v - vdd_v) > SAME_V:
+            raise UsageError(
+                f"{float_folder} was characterised at {float_unit.point.vdd_v:g} V, and the levels run at up "
+                f"to {vdd_v:g} V; make it at a corner of that supply, or leave it out"
+            )
+        best = min(
+            (other.at_supply(vdd_v) for other in others.values()),
+            key=lambda other: float(other.period_ps.max()),
+        )
+        return cls(unit.at_supply(vdd_v), cost_map, best, float_unit)
+
+
+def _usable(folders: Sequence[Path], period_from: str, margin: float) -> list[Path]:
+    """Folders of MACs whose periods are known: of those that were simulated, where levels go by simulation.
+
+    `run` simulates the fastest reference alone; the others are slower by their bounds.
+    """
+    if period_from == "bound":
+        return list(folders)
+    simulated = [folder for folder in folders if Tables.load(folder).dynamic_ps is not None]
+    # None at all: the first one's error says what is missing.
+    return simulated or list(folders[:1])
 
 
 @dataclass(frozen=True)
@@ -100,6 +130,7 @@ class Comparison:
             "pdk": self.macs.unit.pdk,
             "corner": self.macs.unit.corner,
             "mac": self.macs.unit.name,
+            "cost_map_sha256": self.macs.cost_map.digest,
             "best_mac": self.macs.best.name,
             "model": first.shape.name,
             "weights": first.shape.weights,

@@ -106,7 +106,7 @@ class Estimate:
             "points": [
                 {
                     "period_ps": round(point.period_ps, 3),
-                    "vdd_v": point.vdd_v,
+                    "vdd_v": round(point.vdd_v, 4),
                     "energy_fj": None if point.energy_fj is None else round(point.energy_fj, 4),
                     "values": point.values,
                 }

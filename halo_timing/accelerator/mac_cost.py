@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halo_timing.accelerator.systolic import Pipeline
+from halo_timing.costmap.levels import periods_from
+from halo_timing.costmap.voltage import VoltageModel, comparable, load_corners
 from halo_timing.errors import CostMapError, UsageError
 from halo_timing.tables import Tables
 
@@ -20,6 +22,8 @@ from halo_timing.tables import Tables
 _GROUP, _GROUP_MAXIMUM_SIGMA = 128, 2.86
 # nW x ps = 1e-21 J.
 _FJ_PER_NW_PS = 1e-6
+#: Supplies closer than this are the same.
+SAME_V = 1e-4
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,23 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class Supplies:
+    """What a MAC costs at each supply at which it was characterised.
+
+    Parameters
+    ----------
+    voltage
+        Its periods.
+    cycle_fj, leakage_nw
+        As in :class:`MacUnit`, by rising supply, shape ``(k, n)``.
+    """
+
+    voltage: VoltageModel
+    cycle_fj: NDArray[np.float32]
+    leakage_nw: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class MacUnit:
     """A characterised integer MAC.
 
@@ -58,9 +79,11 @@ class MacUnit:
         Weight values, shortest period, mean energy of a cycle without leakage, and leakage of each, shape
         ``(n,)``; NaN where they are not known.
     vdd_v
-        Supply at which it was characterised.
+        Supply of these figures.
     netlist_sha256
         Digest of its netlist.
+    supplies
+        What it costs at other supplies; None where it was characterised at one.
     """
 
     name: str
@@ -74,21 +97,36 @@ class MacUnit:
     leakage_nw: NDArray[np.float32]
     vdd_v: float
     netlist_sha256: str
+    supplies: Supplies | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> MacUnit:
+    def load(cls, folder: Path, *, period_from: str = "bound", margin: float = 0.0) -> MacUnit:
         """Read a result folder of ``halo-timing characterize``.
+
+        Parameters
+        ----------
+        period_from, margin
+            Periods to go by and the share added to them, as the levels of a cost map have them.
 
         Raises
         ------
         CostMapError
             If tables or synthesis.json are missing or damaged.
+        UsageError
+            If periods are asked for that were not simulated.
         """
-        tables = Tables.load(folder)
+        corners = comparable(load_corners(folder))
+        tables = corners[0]
         synthesis = read_synthesis(folder)
-        leakage_nw = np.full(len(tables.values), np.nan, np.float32)
-        if tables.dynamic is not None:
-            leakage_nw[np.searchsorted(tables.values, tables.dynamic.values)] = tables.dynamic.leakage_nw
+        periods = [periods_from(each, period_from) * np.float32(1 + margin) for each in corners]
+        supplies = None
+        if len(corners) > 1:
+            rising = sorted(corners, key=lambda each: float(each.metadata["vdd_v"]))
+            supplies = Supplies(
+                VoltageModel.through(corners, periods),
+                np.stack([each.energy_fj for each in rising]),
+                np.stack([_leakage_nw(each) for each in rising]),
+            )
         return cls(
             name=str(tables.metadata["mac"]),
             pdk=str(tables.metadata["pdk"]),
@@ -96,11 +134,46 @@ class MacUnit:
             area_um2=float(synthesis["area_um2"]),
             pipeline=Pipeline(hop=1, latency=int(synthesis["reference"]["latency"])),
             values=tables.values,
-            period_ps=tables.period_ps,
+            period_ps=periods[0],
             cycle_fj=tables.energy_fj,
-            leakage_nw=leakage_nw,
+            leakage_nw=_leakage_nw(tables),
             vdd_v=float(tables.metadata["vdd_v"]),
             netlist_sha256=str(tables.metadata["netlist_sha256"]),
+            supplies=supplies,
+        )
+
+    def at_supply(self, vdd_v: float) -> MacUnit:
+        """Return the same MAC at another supply.
+
+        Periods are those of :meth:`VoltageModel.at`. Energies and leakage lie straight between those of the
+        characterised supplies against their squares (C V^2 / 2). Where one of these was not simulated,
+        energies go with the square, and leakage is taken as it is.
+
+        Raises
+        ------
+        UsageError
+            If the MAC was not characterised at a supply on either side.
+        """
+        if abs(vdd_v - self.vdd_v) < SAME_V:
+            return self
+        if self.supplies is None:
+            raise UsageError(
+                f"{self.name} was characterised at {self.vdd_v:g} V alone and is to run at {vdd_v:g} V; make "
+                "its folder with `halo-timing characterize --corners`"
+            )
+        there, squares = self.supplies, self.supplies.voltage.vdd_v**2
+        if np.isfinite(there.cycle_fj).all():
+            cycle_fj, leakage_nw = (
+                _between(squares, figures, vdd_v**2) for figures in (there.cycle_fj, there.leakage_nw)
+            )
+        else:
+            cycle_fj, leakage_nw = self.cycle_fj * np.float32((vdd_v / self.vdd_v) ** 2), self.leakage_nw
+        return replace(
+            self,
+            period_ps=there.voltage.at(vdd_v).astype(np.float32),
+            cycle_fj=cycle_fj,
+            leakage_nw=leakage_nw,
+            vdd_v=vdd_v,
         )
 
     def worst(self, codes: NDArray[np.floating] | None = None) -> OperatingPoint:
@@ -125,17 +198,11 @@ class MacUnit:
         vdd_v: float,
         codes: NDArray[np.floating] | None = None,
     ) -> OperatingPoint:
-        """Operating point of a codebook at a given clock.
-
-        At another supply than that of the characterisation, what toggles cost goes with its square
-        (C V^2 / 2); leakage is taken as it is.
-        """
+        """Operating point of a codebook at a given clock and supply."""
+        there = self.at_supply(vdd_v)
         frequency = normal_codes(self.values, codebook) if codes is None else codes
         used = frequency > 0
-        cycle_fj = (
-            self.cycle_fj[used] * (vdd_v / self.vdd_v) ** 2
-            + self.leakage_nw[used] * period_ps * _FJ_PER_NW_PS
-        )
+        cycle_fj = there.cycle_fj[used] + there.leakage_nw[used] * period_ps * _FJ_PER_NW_PS
         energy = float(np.dot(cycle_fj, frequency[used]) / frequency[used].sum())
         return OperatingPoint(period_ps, vdd_v, None if math.isnan(energy) else energy, len(codebook))
 
@@ -153,6 +220,20 @@ class MacUnit:
         }
         best = min(periods, key=lambda shift: (periods[shift], shift))
         return best, periods[best]
+
+
+def _leakage_nw(tables: Tables) -> NDArray[np.float32]:
+    leakage_nw = np.full(len(tables.values), np.nan, np.float32)
+    if tables.dynamic is not None:
+        leakage_nw[np.searchsorted(tables.values, tables.dynamic.values)] = tables.dynamic.leakage_nw
+    return leakage_nw
+
+
+def _between(x: NDArray[np.float64], figures: NDArray[np.float32], at: float) -> NDArray[np.float32]:
+    """Interpolate each column of `figures`, whose rows are at ascending `x`."""
+    upper = int(np.clip(np.searchsorted(x, at), 1, len(x) - 1))
+    share = (at - x[upper - 1]) / (x[upper] - x[upper - 1])
+    return np.asarray((1 - share) * figures[upper - 1] + share * figures[upper], np.float32)
 
 
 def read_synthesis(folder: Path) -> Mapping[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +17,7 @@ from rich.table import Table
 from halo_timing.accelerator.comparison import Comparison, Macs, compare
 from halo_timing.accelerator.components import DRAM_GB_PER_S, TRANSITION_NS, Memory
 from halo_timing.accelerator.estimate import Estimate
+from halo_timing.accelerator.mac_cost import SAME_V
 from halo_timing.accelerator.shapes import find_shape
 from halo_timing.accelerator.systolic import WEIGHT_LOADS, Array, WeightLoad
 from halo_timing.accelerator.tile_levels import QuantizedLevels, SharedLevels
@@ -118,42 +121,62 @@ def show(comparison: Comparison) -> None:
         table = Table(
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
+            pad_edge=False,
             title=f"{workload.shape.name}, {workload.phase}: {workload.vectors} vectors, "
             f"{array.rows}x{array.columns} array on {macs.unit.pdk}",
             title_justify="left",
         )
         table.add_column("weights", no_wrap=True)
         table.add_column("MAC", no_wrap=True)
-        for heading in ("bits", "GHz", "ms", "HALO is", "memory", "mJ", "mm2"):
+        for heading in ("bits", "GHz", "ms", "HALO is", "limit", "mJ", "mm2"):
             table.add_column(heading, justify="right", no_wrap=True)
         for item in estimates:
             table.add_row(*_row(item, halo))
         if macs.float_unit is None:
             table.add_row("FP16", "unknown", *[""] * 7)
         console.print(table)
+    levels_v = [level.vdd_v for level in macs.cost_map.levels]
+    if max(levels_v) - min(levels_v) > SAME_V:
+        levels = ", ".join(f"{vdd_v:.3f}" for vdd_v in levels_v)
+        console.print(f"Supply: levels {levels} V, fastest first; all else {max(levels_v):.3f} V")
     console.print(
-        "HALO is: how much faster its levels are. memory: share of the time in which it is the limit "
-        f"({comparison.memory.bandwidth_gb_s:g} GB/s).\n"
-        "mJ and FP16: unknown until characterised (`mac float` makes FP16). A model: linear layers only.",
+        "HALO is: how much faster its levels are. limit: share of the time in which memory is the limit "
+        f"({comparison.memory.bandwidth_gb_s:g} GB/s). A model: linear layers only. --json: energy by part "
+        "and layer by layer.",
         markup=False,
     )
+    if macs.float_unit is None:
+        console.print("FP16 is unknown until `halo-timing mac float` has made it, for --fp16.", markup=False)
+    if any(item.energy_mj.total is None for estimates in comparison.estimates.values() for item in estimates):
+        console.print("mJ is - where a MAC was not simulated.", markup=False)
 
 
 def _row(item: Estimate, halo: Estimate) -> list[str]:
     used = {index for layer in item.layers for index, count in enumerate(layer.cycles) if count}
-    clocks = "/".join(f"{1e3 / item.scheme.points[index].period_ps:.2f}" for index in sorted(used))
+    points = [item.scheme.points[index] for index in sorted(used)]
     energy = item.energy_mj.total
     return [
         item.scheme.label,
         item.scheme.mac,
         f"{item.scheme.weight_bits:.2f}",
-        clocks,
-        f"{item.time_ms:.3f}",
+        _range([1e3 / point.period_ps for point in points]),
+        _figures(item.time_ms),
         f"{item.time_ms / halo.time_ms:.2f}x",
         f"{item.memory_share:.0%}",
-        "-" if energy is None else f"{energy:.2f}",
-        f"{item.array_area_mm2:.1f}",
+        "-" if energy is None else _figures(energy),
+        f"{item.array_area_mm2:.0f}",
     ]
+
+
+def _range(values: Sequence[float]) -> str:
+    """Write what the levels have, in as little room as the table has for it."""
+    texts = list(dict.fromkeys(f"{value:.2f}" for value in values))
+    return "/".join(texts) if len(texts) < 3 else f"{texts[0]}..{texts[-1]}"
+
+
+def _figures(value: float) -> str:
+    """Write four figures, or all of the whole number where it has more."""
+    return f"{value:.{max(0, min(3, 3 - math.floor(math.log10(value))))}f}" if value > 0 else "0"
 
 
 def _size(text: str) -> tuple[int, int]:

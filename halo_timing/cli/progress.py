@@ -20,9 +20,12 @@ _WORDS = {
     "weights": "write weights.csv",
     "costmap": "find levels and codebooks",
     "model": "quantize the model",
+    "float": "synthesise, check and measure the FP16 MAC",
+    "estimate": "estimate time and energy on an accelerator",
     "report": "write the report",
     "bounds": "map MACs and bound every weight, on the cluster",
-    "simulation": "simulate every weight, on the cluster",
+    "blocks": "simulate every weight, on the cluster",
+    "simulation": "join the weights, on the cluster",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from halo_timing.run.pipeline import run as run_chain
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--pdk", help="PDK, as `pdk list` shows it.  [default: nangate45]")
 @click.option("--corner", help="Corner of the PDK.  [default: the PDK's own]")
+@click.option("--corners", metavar="all|NAME,…", help="Further corners to time the MAC's netlist at.")
 @click.option("--mac", help="MAC, as `mac list` shows it: NAME or NAME:PARAMETER=VALUE,…  [default: array]")
 @click.option("--reference", multiple=True, help="MAC to compare with.  [default: the conventional ones]")
 @click.option("--model", help="Checkpoint to quantize: a path, or minilm.  [default: minilm]")
@@ -28,6 +30,9 @@ from halo_timing.run.pipeline import run as run_chain
 @click.option("--margin", type=float, help="Share added to each level's period.  [default: 0]")
 @click.option("--tile", type=int, help="Tile size of the quantizer.  [default: 128]")
 @click.option("--fast-share", type=float, help="Share of weights at the fastest level.  [default: 0.5]")
+@click.option(
+    "--evaluation", help="Result of `evaluate` for the report.  [default: OUT/evaluation, if there]"
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes at a time.  [default: all processors]")
 @cluster_options
@@ -51,10 +56,11 @@ def run(
     jobs = jobs or default_jobs()
     with TerminalReporter() as reporter, chosen_place(jobs, scheduler, cluster) as elsewhere:
         metrics = run_chain(settings, out, reporter, jobs=jobs, elsewhere=elsewhere)
-    _show(metrics, out)
+    show_summary(metrics, out)
 
 
-def _show(metrics: dict[str, Any], out: Path) -> None:
+def show_summary(metrics: Mapping[str, Any], out: Path) -> None:
+    """Print the figures to read first."""
     console = Console(highlight=False)
     console.print(
         f"\nFast level  {metrics['level:0__freq_ghz']:.2f} GHz with {metrics['level:0__values']} values: "
@@ -80,4 +86,9 @@ def _show(metrics: dict[str, Any], out: Path) -> None:
             f"{metrics['quantize__halo__level_shares'][0]:.0%} of the weights at the fast level",
             soft_wrap=True,
         )
+    names = {"self": "one clock", "best": "the best MAC", "w8a8_best": "W8A8 on that", "fp16": "FP16"}
+    speedups = {key: metrics.get(f"estimate__prefill__speedup__{key}") for key in names}
+    told = [f"{ratio:.2f}x {names[key]}" for key, ratio in speedups.items() if ratio is not None]
+    if told:
+        console.print(f"Prefill     {', '.join(told)} (times as fast, 128x128 array)", soft_wrap=True)
     console.print(f"Report      {out / 'report.html'}", markup=False, soft_wrap=True)

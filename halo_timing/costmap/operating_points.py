@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from halo_timing.costmap.levels import periods_from
 from halo_timing.costmap.model import CostMap, Level
-from halo_timing.costmap.voltage import VoltageModel, comparable
+from halo_timing.costmap.voltage import VoltageModel, comparable, load_corners
 from halo_timing.errors import UsageError
 from halo_timing.tables import Tables
 
@@ -19,6 +20,61 @@ def voltage_model(tables: Sequence[Tables], source: str) -> VoltageModel:
     """Model of the corners that differ from the first in voltage alone."""
     alike = comparable(tables)
     return VoltageModel.through(alike, [periods_from(each, source) for each in alike])
+
+
+@dataclass(frozen=True)
+class CornerClocks:
+    """Clock of each level at a corner, its margin included; `name`, supply and temperature of the corner."""
+
+    name: str
+    vdd_v: float
+    temperature_c: float
+    freq_ghz: tuple[float, ...]
+
+
+def corner_clocks(folder: Path, cost_map: CostMap) -> list[CornerClocks]:
+    """Clocks of a cost map's levels at every corner in a result folder, by rising supply.
+
+    Raises
+    ------
+    CostMapError
+        If tables are damaged.
+    UsageError
+        If a corner was not simulated whose simulated periods are asked for.
+    """
+    source, margin = str(cost_map.metadata["period_from"]), float(cost_map.metadata["margin"])
+    chosen = [np.isin(cost_map.values, level.codebook) for level in cost_map.levels]
+    corners = []
+    for tables in load_corners(folder):
+        period_ps = periods_from(tables, source)
+        slowest_ps = [float(period_ps[values].max()) * (1 + margin) for values in chosen]
+        about = tables.metadata
+        corners.append(
+            CornerClocks(
+                str(about["corner"]),
+                float(about["vdd_v"]),
+                float(about["temperature_c"]),
+                tuple(1e3 / slowest for slowest in slowest_ps),
+            )
+        )
+    return sorted(corners, key=lambda corner: (corner.vdd_v, corner.name))
+
+
+def folder_voltages(folder: Path, cost_map: CostMap) -> VoltageModel:
+    """Model of the corners in a result folder, by the periods that its cost map goes by.
+
+    Raises
+    ------
+    CostMapError
+        If tables are damaged, or of different netlists.
+    """
+    return voltage_model(load_corners(folder), str(cost_map.metadata["period_from"]))
+
+
+def level_clock_ghz(cost_map: CostMap, model: VoltageModel, index: int, vdd_v: float) -> float:
+    """Clock at which every value of a level is right at a voltage, the cost map's margin included."""
+    chosen = np.isin(cost_map.values, cost_map.levels[index].codebook)
+    return 1e3 / (float(model.at(vdd_v)[chosen].max()) * (1 + float(cost_map.metadata["margin"])))
 
 
 def at_voltages(
@@ -59,7 +115,7 @@ def at_voltages(
     for index, level in enumerate(cost_map.levels):
         chosen = np.isin(cost_map.values, level.codebook)
         if vdd_v is not None:
-            vdd, period = vdd_v, float(model.at(vdd_v)[chosen].max()) * (1 + margin)
+            vdd, period = vdd_v, 1e3 / level_clock_ghz(cost_map, model, index, vdd_v)
         else:
             assert freq_ghz is not None
             if not 0 < freq_ghz < np.inf:
@@ -67,9 +123,9 @@ def at_voltages(
             period = 1e3 / freq_ghz
             found = model.lowest_vdd(chosen, period / (1 + margin))
             if found is None:
-                best = float(model.at(float(model.vdd_v[-1]))[chosen].max()) * (1 + margin)
+                best_ghz = level_clock_ghz(cost_map, model, index, float(model.vdd_v[-1]))
                 raise UsageError(
-                    f"--freq {freq_ghz:g}: level {index} reaches {1e3 / best:.3f} GHz at the highest "
+                    f"--freq {freq_ghz:g}: level {index} reaches {best_ghz:.3f} GHz at the highest "
                     f"voltage, {model.vdd_v[-1]:g} V"
                 )
             vdd = found

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from halo_timing.dynamic.run import Semantics
+from halo_timing.errors import UsageError
+from halo_timing.files import canonical_json, write_bytes
 
 ENERGY_PARTS = ("switching", "internal", "glitch")
 
@@ -126,3 +132,42 @@ class DynamicResult:
             drawn_ps=np.concatenate(drawn, axis=1)[:, places] if sampled else None,
             worst_inputs=worst_inputs if sampled else None,
         )
+
+    @classmethod
+    def stacked(cls, blocks: Sequence[DynamicResult]) -> DynamicResult:
+        """Join results of different weights of the same stages into one, in the order given."""
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(block, name) for block in blocks])
+            for name in _PER_WEIGHT
+            if getattr(blocks[0], name) is not None
+        }
+        return replace(blocks[0], **joined, settle_path=None, energy_path=None, worst_inputs=None)
+
+    def save(self, path: Path) -> None:
+        """Write everything but full tables and `worst_inputs` to a safetensors file."""
+        arrays = {name: array for name in _PER_WEIGHT if (array := getattr(self, name)) is not None}
+        facts = canonical_json({name: getattr(self, name) for name in _FACTS})
+        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"result": facts})
+        write_bytes(path, data)
+
+    @classmethod
+    def load(cls, path: Path) -> DynamicResult:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        UsageError
+            If the file is missing or of another form.
+        """
+        try:
+            with safe_open(path, framework="numpy") as stream:
+                facts: dict[str, Any] = json.loads((stream.metadata() or {})["result"])
+                arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no mapping)
+            facts |= {name: tuple(facts[name]) for name in ("stages", "stage_stimulus")}
+            return cls(**facts, **arrays)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{path}: no result of a simulation ({error}); make it again") from error
+
+
+_PER_WEIGHT = ("values", "period_ps", "worst", "histogram", "toggles", "energy_fj", "drawn_ps")
+_FACTS = ("stages", "semantics", "stimulus", "bin_ps", "stage_stimulus", "settle_unit_ps")

@@ -18,15 +18,17 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster
+from distributed.core import Status
 
 from halo_timing.errors import ToolError, UsageError
 from halo_timing.execution.backend import Ended, Note
@@ -37,7 +39,7 @@ from halo_timing.execution.work import Work, checked_file_name
 from halo_timing.execution.worker import Returned, carry, perform_there
 
 #: Attempts that a work gets whose worker is lost, on a cluster where that is nothing unusual.
-LOST_WORKER_ATTEMPTS = 20
+LOST_WORKER_ATTEMPTS = 40
 CLUSTERS = ("local", "slurm", "lsf")
 
 _ADDRESS = re.compile(r"(?:tcp|tls|ws|wss|ucx)://[A-Za-z0-9_.:\[\]-]+\Z")
@@ -52,8 +54,11 @@ class DaskBackend:
     slots = None
     attempts = LOST_WORKER_ATTEMPTS
 
-    def __init__(self, client: Client, place: str, store: Store, scratch: Path) -> None:
+    def __init__(
+        self, client: Client, place: str, store: Store, scratch: Path, refill: Callable[[], object]
+    ) -> None:
         self._client, self._place, self._store, self._scratch = client, place, store, scratch
+        self._refill = refill
         self._files: WeakValueDictionary[str, Future] = WeakValueDictionary()
         self._running: dict[str, tuple[Work, Future, list[Future]]] = {}
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
@@ -153,6 +158,7 @@ class DaskBackend:
     def _look_around(self, progress: Note) -> None:
         if self._client.status != "running":
             raise self._lost()
+        self._refill()
         if self._client.scheduler_info(n_workers=-1)["workers"]:
             self._idle_s = 0.0
             return
@@ -191,17 +197,33 @@ def cluster_backend(
         if scheduler is not None:
             if not _ADDRESS.match(scheduler):
                 raise UsageError(f"--scheduler {scheduler!r}: an address as tcp://host:8786 is wanted")
-            place, target = scheduler, scheduler
+            place, target, refill = scheduler, scheduler, _leave_alone
         else:
             place = f"{cluster} cluster"
             target = stack.enter_context(_started(str(cluster), jobs, scratch))
+            refill = partial(target.loop.add_callback, _refill, target, jobs)
         try:
             client = stack.enter_context(Client(target, timeout=_CONNECT_S, set_as_default=False))
         except (OSError, ValueError, TimeoutError) as error:
             raise ToolError(f"{place}: the scheduler does not answer ({error or 'time-out'})") from error
-        backend = DaskBackend(client, place, store, scratch)
+        backend = DaskBackend(client, place, store, scratch, refill)
         stack.callback(backend.close)
         yield backend
+
+
+def _refill(cluster: Any, jobs: int) -> None:
+    """Start workers in place of those that are gone; to be called in the cluster's event loop.
+
+    A cluster starts a worker anew that dies at work, but keeps one for running that dies while it starts.
+    """
+    for name, worker in list(cluster.workers.items()):
+        if worker.status in (Status.closed, Status.failed):
+            del cluster.workers[name]
+    cluster.scale(jobs)
+
+
+def _leave_alone() -> None:
+    """Do nothing: a cluster that was there before looks after its workers."""
 
 
 @contextmanager
@@ -213,6 +235,8 @@ def _started(kind: str, jobs: int, scratch: Path) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.worker.daemon": True,
+        # A worker that did not come back by then is replaced.
+        "distributed.deploy.lost-worker-timeout": "10s",
     }
     with dask.config.set(settings):
         try:

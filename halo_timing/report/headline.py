@@ -78,13 +78,18 @@ def _against_self(result: Result) -> Ratio:
     count = f"{codebook} of {len(result.cost_map.values)} weight values"
     if len(result.cost_map.levels) == 1:
         sentence = "There is one level only: every weight value runs at the same clock."
+    elif result.cost_map.levels[-1].period_ps == result.cost_map.levels[0].period_ps:
+        supplies = [fixed(level.vdd_v, 3) for level in result.cost_map.levels]
+        sentence = (
+            f"All levels run at one clock: {count} at {supplies[0]} V, the slowest at {supplies[-1]} V."
+        )
     else:
         sentence = f"{count} may run this much faster than the slowest weight of the same MAC."
     return Ratio(
         title="Fast level against its own MAC",
         figure=figure,
         sentence=sentence,
-        clocks=_clocks(result, "this MAC, slowest weight", float(result.mac.tables.period_ps.max())),
+        clocks=_clocks(result, "this MAC, slowest weight", result.metrics["self__period_ps"]),
     )
 
 
@@ -104,7 +109,7 @@ def _against_best(result: Result, best: MacResult) -> Ratio:
         title="Fast level against the best MAC",
         figure=figure,
         sentence=sentence,
-        clocks=_clocks(result, f"{best.name}, slowest weight", float(best.tables.period_ps.max())),
+        clocks=_clocks(result, f"{best.name}, slowest weight", result.metrics["best__period_ps"]),
     )
 
 

@@ -96,7 +96,7 @@ def _row(result: Result, index: int) -> LevelRow:
         count=result.figure(f"level:{index}__values", 0),
         period_ps=result.figure(f"level:{index}__period_ps", 1),
         freq_ghz=result.figure(f"level:{index}__freq_ghz", 3),
-        vdd_v=fixed(level.vdd_v, 2),
+        vdd_v=fixed(level.vdd_v, 3),
         codebook=short,
         long_codebook=long,
         strip=_strip(cost_map, index),

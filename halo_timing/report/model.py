@@ -41,9 +41,18 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Point:
-    """A method in the plot, in per cent of its axes; `label` is empty where a neighbour has it."""
+    """A method in the plot, in per cent of its axes.
+
+    Parameters
+    ----------
+    text
+        What is read of it.
+    label
+        Written beside it; empty where a neighbour has it.
+    """
 
     name: str
+    text: str
     label: str
     left: float
     bottom: float
@@ -182,7 +191,13 @@ def _chart(totals: dict[str, Quality]) -> SignalChart | None:
     for position, (family, members) in enumerate(sorted(families.items(), key=lambda item: -item[1][-1][3])):
         # Families share their members' bits: one label serves all points above each other.
         points = tuple(
-            Point(name, "" if member in labelled else member, left, bottom)
+            Point(
+                name,
+                f"{name}: {fixed(measured[name][1], 1)} dB at {fixed(measured[name][0], 2)} bits a weight",
+                "" if member in labelled else member,
+                left,
+                bottom,
+            )
             for name, member, left, bottom in members
         )
         labelled |= {member for _, member, _, _ in members}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from halo_timing.report.accelerator import accelerator_view
+from halo_timing.report.evaluation import evaluation_view
 from halo_timing.report.frequency import frequency_chart
 from halo_timing.report.headline import headline
 from halo_timing.report.levels import NO_LEVEL, colours, level_rows
@@ -28,12 +29,18 @@ from halo_timing.report.provenance import DEFINITIONS, commands, records
 from halo_timing.report.result import load_result
 from halo_timing.report.shape import shape_chart
 from halo_timing.report.text import fixed
+from halo_timing.report.tiles import tile_view
 from halo_timing.report.transitions import transition_view
+from halo_timing.report.voltage import voltage_view
 
 _TEMPLATES = "templates"
+# One block of code: what the first defines, the others use.
+_SCRIPTS = ("core.js", "transitions.js", "weights.js", "tiles.js", "voltage.js", "points.js")
 
 
-def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> str:
+def render_report(
+    out: Path, references: Sequence[Path], metrics: Mapping[str, Any], evaluation: Path | None = None
+) -> str:
     """Draw the page of a result folder.
 
     Parameters
@@ -44,6 +51,8 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
         Folders of the MACs to compare with, relative to `out`.
     metrics
         Figures of :func:`halo_timing.metrics.collect_metrics`.
+    evaluation
+        ``evaluation.json`` of a model's loss, if the metrics speak of it.
 
     Returns
     -------
@@ -55,10 +64,10 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     CostMapError, CheckpointError
         If a file of the result is missing or damaged.
     """
-    result = load_result(out, references, metrics)
+    result = load_result(out, references, metrics, evaluation)
     metadata, dynamic = result.mac.tables.metadata, result.mac.tables.dynamic
     frequency = frequency_chart(result)
-    script = asset("page.js")
+    script = Markup('"use strict";\n{\n%s}\n') % Markup("\n").join(map(asset, _SCRIPTS))
     return (
         environment()
         .get_template("page.html.j2")
@@ -70,11 +79,16 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
             levels=level_rows(result),
             colours=colours(len(result.cost_map.levels)),
             no_level=NO_LEVEL,
+            voltage=voltage_view(result),
             shape=shape_chart(result),
             paths=path_chart(result),
             netlists=netlist_views(result),
             transitions=transition_view(result, dynamic) if dynamic is not None else None,
             model=model_view(result, result.model) if result.model else None,
+            tiles=tile_view(result.tiles, result.model, len(result.cost_map.levels))
+            if result.tiles and result.model
+            else None,
+            evaluation=evaluation_view(result),
             accelerator=accelerator_view(result),
             commands=commands(result),
             records=records(result),
@@ -87,7 +101,7 @@ def render_report(out: Path, references: Sequence[Path], metrics: Mapping[str, A
     )
 
 
-@lru_cache(maxsize=1)
+@cache
 def environment() -> Environment:
     """Make the templates' environment, once."""
     # Names and paths come from users: everything is escaped, whatever a template's suffix.
@@ -103,7 +117,7 @@ def environment() -> Environment:
     return made
 
 
-@lru_cache(maxsize=8)
+@cache
 def asset(name: str) -> Markup:
     """Return a style sheet or script of ours, which needs no escaping."""
     return Markup((files("halo_timing.report") / _TEMPLATES / name).read_text(encoding="utf-8"))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from halo_timing.accelerator.comparison import ESTIMATE_NAME
+from halo_timing.accelerator.schemes import FP16
 from halo_timing.costmap.model import CostMap
 from halo_timing.quantize.outputs import DEFAULT_FORMATS
 from halo_timing.quantize.report import QuantizationReport
@@ -16,6 +18,8 @@ from halo_timing.rtl import family
 
 # Any folder serves; this is the one that the commands take by default.
 _OUT = "results"
+_FLOAT = f"{_OUT}/fp16"
+_EVALUATION = f"{_OUT}/evaluation"
 _HIDDEN = {"schema_version", "stages", "levels", "mac", "units"}
 
 
@@ -27,15 +31,16 @@ class Commands:
     references: tuple[str, ...]
     costmap: str
     quantize: str
+    evaluate: str
+    float_mac: str
     estimate: str
     report: str
 
     @property
     def all(self) -> tuple[str, ...]:
         """Everything from RTL to this page."""
-        quantize = (self.quantize,) if self.quantize else ()
-        estimate = (self.estimate,) if self.estimate else ()
-        return (self.characterize, *self.references, self.costmap, *quantize, *estimate, self.report)
+        later = (self.quantize, self.evaluate, self.float_mac, self.estimate, self.report)
+        return (self.characterize, *self.references, self.costmap, *filter(None, later))
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,17 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
 def commands(result: Result) -> Commands:
     """Command lines that make the result again."""
     model = result.model
+    estimate = result.estimate
+    has_float = estimate is not None and FP16 in estimate["order"]
     return Commands(
-        characterize=_characterize(result.mac),
+        characterize=_characterize(result.mac, [corner.name for corner in result.corners]),
         references=tuple(_characterize(reference) for reference in result.references),
         costmap=_costmap(result.cost_map),
         quantize=_quantize(model) if model else "",
-        estimate=_line("estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}") if result.estimate else "",
-        report=_line("report", _OUT),
+        evaluate=_evaluate(result.evaluation) if result.evaluation else "",
+        float_mac=_float_mac(estimate) if estimate and has_float else "",
+        estimate=_estimate(has_float) if estimate else "",
+        report=_line("report", _OUT, *(("--evaluation", _EVALUATION) if result.evaluation else ())),
     )
 
 
@@ -110,16 +119,17 @@ def records(result: Result) -> tuple[Record, ...]:
     return tuple(found)
 
 
-def _characterize(mac: MacResult) -> str:
+def _characterize(mac: MacResult, corners: Sequence[str] = ()) -> str:
     metadata = mac.tables.metadata
     folder = _OUT if not mac.folder.parts else f"{_OUT}/{mac.folder.as_posix()}"
     spec = ["--mac", mac.name]
     if mac.name.partition(":")[0] not in family():
         # Tables tell neither the files nor the ports of a user's own Verilog: capitals stand for them.
         spec = ["--rtl", "FILE", "--top", mac.name, "--weight", "PORT", "--activation", "PORT"]
-    return _line(
-        "characterize", *spec, "--pdk", metadata["pdk"], "--corner", metadata["corner"], "--out", folder
-    )
+    words = ["characterize", *spec, "--pdk", metadata["pdk"], "--corner", metadata["corner"]]
+    if len(corners) > 1:
+        words += ["--corners", ",".join(corners)]
+    return _line(*words, "--out", folder)
 
 
 def _costmap(cost_map: CostMap) -> str:
@@ -132,6 +142,9 @@ def _costmap(cost_map: CostMap) -> str:
     ):
         if value is not None:
             words += [option, value]
+    if "voltage" in cost_map.metadata:
+        supplies = {level.vdd_v for level in cost_map.levels}
+        words += ["--vdd", *supplies] if len(supplies) == 1 else ["--freq", cost_map.levels[0].freq_ghz]
     return _line(*words)
 
 
@@ -165,6 +178,28 @@ def _quantize(report: QuantizationReport) -> str:
         for pattern in options.get(name, ()):
             words += [f"--{name}", pattern]
     return _line(*words)
+
+
+def _evaluate(evaluation: Mapping[str, Any]) -> str:
+    words: list[object] = ["evaluate", "MODEL"]
+    for text in evaluation.get("texts", ()):
+        words += ["--text", text["name"]]
+    for name in evaluation["cost_maps"]:
+        words += ["--costmap", f"{name}=COSTMAP"]
+    if evaluation["calibration"] is not None:
+        words += ["--calibration", "CALIBRATION"]
+    for name in ("windows", "window", "activations"):
+        words += [f"--{name}", evaluation[name]]
+    return _line(*words, "--out", _EVALUATION)
+
+
+def _float_mac(estimate: Mapping[str, Any]) -> str:
+    return _line("mac", "float", "--pdk", estimate["pdk"], "--corner", estimate["corner"], "--out", _FLOAT)
+
+
+def _estimate(has_float: bool) -> str:
+    words = ["estimate", _OUT, "--quantized", f"{_OUT}/{MODEL_FOLDER}", "--out", f"{_OUT}/{ESTIMATE_NAME}"]
+    return _line(*words, *(("--fp16", _FLOAT) if has_float else ()))
 
 
 def _line(*words: object) -> str:

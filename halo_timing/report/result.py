@@ -10,12 +10,17 @@ from typing import Any
 
 from halo_timing.accelerator.comparison import ESTIMATE_NAME
 from halo_timing.costmap.model import CostMap
-from halo_timing.errors import CostMapError
+from halo_timing.costmap.operating_points import CornerClocks, corner_clocks, folder_voltages
+from halo_timing.costmap.voltage import VoltageModel
+from halo_timing.errors import CostMapError, UsageError
 from halo_timing.quantize.report import QuantizationReport
+from halo_timing.report.layer_tiles import ModelTiles, load_tiles
 from halo_timing.report.text import fixed
 from halo_timing.tables import Tables
 
 MODEL_FOLDER = "model"
+EVALUATION_FOLDER = "evaluation"
+EVALUATION_NAME = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,14 @@ class Figure:
         The number itself, as JSON text.
     text
         What is read.
+    scale
+        Factor of what is read, such as 100 for per cent.
     """
 
     key: str
     value: str
     text: str
+    scale: float = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,10 @@ class Result:
     model: QuantizationReport | None
     metrics: Mapping[str, Any]
     estimate: Mapping[str, Any] | None = None
+    tiles: ModelTiles | None = None
+    evaluation: Mapping[str, Any] | None = None
+    voltage: VoltageModel | None = None
+    corners: tuple[CornerClocks, ...] = ()
 
     @property
     def best(self) -> MacResult | None:
@@ -87,10 +99,12 @@ class Result:
         value = self.metrics[key]
         if index is not None:
             value, key = value[index], f"{key}[{index}]"
-        return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits))
+        return Figure(key, json.dumps(value), fixed(None if value is None else scale * value, digits), scale)
 
 
-def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any]) -> Result:
+def load_result(
+    out: Path, references: Sequence[Path], metrics: Mapping[str, Any], evaluation: Path | None = None
+) -> Result:
     """Read a result folder.
 
     Raises
@@ -101,21 +115,54 @@ def load_result(out: Path, references: Sequence[Path], metrics: Mapping[str, Any
     # The metrics say whether the run had a model: a folder may remain from one that had.
     has_model = any(key.startswith("quantize__") for key in metrics)
     has_estimate = any(key.startswith("estimate__") for key in metrics)
+    cost_map = CostMap.load(out / "costmap.safetensors")
     return Result(
         mac=_load_mac(out, Path()),
-        cost_map=CostMap.load(out / "costmap.safetensors"),
+        cost_map=cost_map,
         references=tuple(_load_mac(out, folder) for folder in references),
         model=QuantizationReport.load(out / MODEL_FOLDER / "quantization.json") if has_model else None,
         metrics=metrics,
-        estimate=_read_json(out / ESTIMATE_NAME) if has_estimate else None,
+        estimate=read_json(out / ESTIMATE_NAME) if has_estimate else None,
+        tiles=load_tiles(out / MODEL_FOLDER) if has_model else None,
+        evaluation=read_json(evaluation) if evaluation else None,
+        voltage=folder_voltages(out, cost_map),
+        corners=tuple(corner_clocks(out, cost_map)),
     )
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def find_evaluation(out: Path, given: Path | None) -> Path | None:
+    """Find ``evaluation.json``: in the folder (or as the file) that is given, or within `out` if it is there.
+
+    Raises
+    ------
+    UsageError
+        If one is given that is not there.
+    """
+    folder = given or out / EVALUATION_FOLDER
+    path = folder / EVALUATION_NAME if folder.is_dir() else folder
+    if path.is_file():
+        return path
+    if given is not None:
+        raise UsageError(
+            f"--evaluation {given}: there is no {EVALUATION_NAME}; `halo-timing evaluate` makes it"
+        )
+    return None
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """Read an object of a result folder.
+
+    Raises
+    ------
+    CostMapError
+        If it is missing or damaged.
+    """
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text())
+        content: Any = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CostMapError(f"{path}: cannot be read ({error}); make it again") from error
+    if not isinstance(content, dict):
+        raise CostMapError(f"{path}: is no object of JSON; make it again")
     return content
 
 

@@ -26,6 +26,8 @@ class ShapeRow:
         A dot a value, on an axis that is 100 wide and 2 high.
     slowest_at
         Where the slowest of them lies.
+    positions
+        Of the values in the tables.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ShapeRow:
     ratio: str
     dots: tuple[Ink, ...]
     slowest_at: float
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -97,4 +100,5 @@ def _row(result: Result, name: str, chosen: NDArray[np.bool_], axis: Axis) -> Sh
         ratio=fixed(float(period_ps.max()) / slowest_ps if slowest_ps else None, 2),
         dots=tuple(dots),
         slowest_at=axis.at(slowest_ps),
+        positions=tuple(np.flatnonzero(chosen).tolist()),
     )

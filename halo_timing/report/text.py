@@ -13,7 +13,8 @@ def fixed(value: float | None, digits: int = 0) -> str:
     """Write `value` with `digits` decimals and a true minus sign; a dash for None."""
     if value is None:
         return _MISSING
-    return f"{value:,.{digits}f}".replace(",", _NARROW_SPACE).replace("-", MINUS)
+    # Adding 0 after rounding turns a negative zero into zero.
+    return f"{round(value, digits) + 0:,.{digits}f}".replace(",", _NARROW_SPACE).replace("-", MINUS)
 
 
 def percent(share: float | None) -> str:

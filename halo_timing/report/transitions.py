@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from halo_timing.report.result import Figure, Result
 from halo_timing.report.shape import zero_classes
 from halo_timing.report.text import fixed, percent
 
+_MOST_COLUMNS = 1024
+# Share of a picture's bins that are not quite black.
+_DARKEST = 0.99
 # From white over the colour of the fast level to black: darker is later, in both themes and in grey print.
 _STOPS = ((0.0, (255, 255, 255)), (0.45, (244, 170, 92)), (0.75, (190, 60, 30)), (1.0, (40, 8, 30)))
 
@@ -41,6 +45,15 @@ class TransitionMap:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Picture of all weights' histograms: weights from left to right, periods from bottom to top."""
+
+    axis: Axis
+    bins: int
+    image: str
+
+
+@dataclass(frozen=True)
 class EnergyRow:
     """Mean energy of some weights, in parts; widths in per cent of the largest sum."""
 
@@ -59,6 +72,7 @@ class TransitionView:
     stage: str
     axis: Axis
     histograms: tuple[Histogram, ...]
+    spread: Spread | None
     cloud_x: Axis
     cloud_y: Axis
     cloud: tuple[Ink, ...]
@@ -91,6 +105,7 @@ def transition_view(result: Result, table: DynamicTables) -> TransitionView:
             Histogram(name, int(table.values[row]), _steps(table.histogram[row, stage], table.bin_ps, axis))
             for name, row in (("fastest", fastest), ("slowest", slowest))
         ),
+        spread=_spread(table, stage, longest_ps),
         cloud_x=cloud_x,
         cloud_y=cloud_y,
         cloud=_cloud(result, table, cloud_x, cloud_y),
@@ -157,14 +172,35 @@ def _map(table: DynamicTables, index: int, scale_ps: float) -> TransitionMap:
     periods = table.maps[index].astype(np.float64) * table.settle_unit_ps
     shades = np.rint(255 * periods / scale_ps).astype(np.uint8)
     # Rows of a picture go down, and `after` is to grow upwards.
-    picture = Image.fromarray(np.ascontiguousarray(shades.T[::-1]))
+    return TransitionMap(int(table.map_values[index]), fixed(float(periods.max()), 1), _png(shades.T[::-1]))
+
+
+def _spread(table: DynamicTables, stage: int, longest_ps: float) -> Spread | None:
+    """Picture of the histograms; None for more weights than a screen has columns."""
+    if len(table.values) > _MOST_COLUMNS:
+        return None
+    axis = linear_axis(0, longest_ps)
+    bins = math.ceil(axis.high / table.bin_ps)
+    counts = np.zeros((len(table.values), bins))
+    known = table.histogram[:, stage, :bins]
+    counts[:, : known.shape[1]] = known
+    # What does not move has no period.
+    moving = counts.sum(axis=1, keepdims=True)
+    counts[:, 0] = 0
+    # The root lets rare transitions be seen beside common ones; a few weights have all theirs in one bin.
+    shares = np.sqrt(counts / np.maximum(moving, 1))
+    darkest = float(np.quantile(shares[shares > 0], _DARKEST)) if shares.any() else 1.0
+    shades = np.rint(255 * np.minimum(shares / darkest, 1)).astype(np.uint8)
+    return Spread(axis, bins, _png(shades.T[::-1]))
+
+
+def _png(shades: NDArray[np.uint8]) -> str:
+    """Picture of shades, first row at the top, as the address of an image."""
+    picture = Image.fromarray(np.ascontiguousarray(shades))
     picture.putpalette(_palette().ravel().tobytes())
     stream = io.BytesIO()
     picture.save(stream, "PNG", optimize=True)
-    encoded = base64.b64encode(stream.getvalue()).decode()
-    return TransitionMap(
-        int(table.map_values[index]), fixed(float(periods.max()), 1), f"data:image/png;base64,{encoded}"
-    )
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _palette() -> NDArray[np.uint8]:

@@ -19,6 +19,8 @@ class RunConfig(BaseModel):
     ----------
     pdk, corner
         Cells; corner None is the PDK's default one.
+    corners
+        Further corners to time the MAC's netlist at, as ``characterize --corners`` takes them.
     mac
         MAC to characterise, as ``mac list`` names it, optionally with parameters.
     reference
@@ -32,12 +34,17 @@ class RunConfig(BaseModel):
         their periods are the bounds or simulated ones, the share added to these, and the smallest codebook.
     tile, fast_share, outlier_sigma
         Quantizer's tile size, share of weights at the fastest level, and outlier limit.
+    fp16
+        Characterise a floating-point MAC too, where the model's time and energy are estimated.
+    evaluation
+        Result of ``halo-timing evaluate`` that the report draws too; None takes that in the result folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pdk: str = "nangate45"
     corner: str | None = None
+    corners: str | None = None
     mac: str = "array"
     reference: tuple[str, ...] | None = None
     model: str | None = "minilm"
@@ -49,6 +56,8 @@ class RunConfig(BaseModel):
     tile: int = Field(128, ge=1)
     fast_share: float = Field(0.5, ge=0, le=1)
     outlier_sigma: float = Field(3.0, ge=0)
+    fp16: bool = True
+    evaluation: Path | None = None
 
     @classmethod
     def from_toml(cls, path: Path | None, overrides: dict[str, Any]) -> RunConfig:

@@ -1,15 +1,11 @@
-"""The steps of MACs as works of an executor, and taking what they made into a result folder.
-
-A work runs the very steps of :mod:`halo_timing.run.session` in a folder of its own, from the files that
-travel with it. It returns their records too, so the ordinary run finds the steps made, by the same hashes.
-"""
+"""Steps of MACs given to an executor, and what they made taken into result folders."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +18,12 @@ from halo_timing.errors import HaloTimingError
 from halo_timing.execution.executor import Executor, Outcome
 from halo_timing.execution.store import Store
 from halo_timing.execution.work import Work
-from halo_timing.interface import Interface
-from halo_timing.pdk.descriptor import Descriptor
-from halo_timing.pdk.registry import Corner, Pdk
 from halo_timing.rtl import Mac
+from halo_timing.run import remote
+from halo_timing.run.remote import BLOCK_FILE, BLOCKS, MADE, Silent
 from halo_timing.run.session import Session, characterize, make_bounds, make_netlist
 from halo_timing.run.steps import Record, Step, adopt, found, recorded_files
-from halo_timing.tools.opensta import find_opensta
-from halo_timing.tools.yosys import find_yosys
-
-_MADE = "made"
+from halo_timing.tables import Tables
 
 
 class WorksFailedError(HaloTimingError):
@@ -75,55 +67,55 @@ def bound_elsewhere(elsewhere: Elsewhere, session: Session, requests: Sequence[R
         netlist = make_netlist(here, request.mac, request.folder, label=request.label)
         make_bounds(here, request.mac, netlist, request.folder, label=request.label)
 
-    _make(elsewhere, session, requests, steps, "bounds", {})
+    missing = [request for request in requests if not _is_made(session, request, steps)]
+    works = [_work(session, request, "bounds", {}, {}) for request in missing]
+    _take(elsewhere, session, "bounds", works, missing)
 
 
 def simulate_elsewhere(elsewhere: Elsewhere, session: Session, requests: Sequence[Request]) -> None:
     """Simulate every weight of MACs whose bounds are in their folders, unless that is there too.
 
+    Weights are simulated in blocks that are works of their own: more of them run at a time, and a lost worker
+    takes little with it. Full tables are too large for that and are made in one piece.
+
     Raises
     ------
     WorksFailedError
-        If some fail; the others are in their folders.
+        If some fail; the others are in their folders, or in the store.
     """
-    assert session.dynamic is not None
+    dynamic = session.dynamic
+    assert dynamic is not None
 
     def steps(here: Session, request: Request) -> None:
         characterize(here, request.mac, request.folder, label=request.label)
 
-    options = asdict(replace(session.dynamic, stimulus=Stimulus()))
-    stimulus = {name: getattr(session.dynamic.stimulus, name) for name in options.pop("stimulus")}
-    arrays: dict[str, Path] = {}
-    for name in ("weights", "pairs"):
-        if isinstance(stimulus[name], np.ndarray):
-            arrays[f"stimulus/{name}.npy"] = _keep_array(elsewhere.store, stimulus.pop(name))
-    made = {"options": options, "stimulus": stimulus}
-    _make(elsewhere, session, requests, steps, "simulation", arrays, made)
-
-
-def bounds(folder: Path, inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> None:
-    """Work: map a MAC, prove the netlist and bound every weight."""
-    session, mac = _session(inputs, parameters), _mac(inputs, parameters)
-    netlist = make_netlist(session, mac, folder, label=parameters["label"])
-    make_bounds(session, mac, netlist, folder, label=parameters["label"])
-
-
-def simulation(folder: Path, inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> None:
-    """Work: simulate every weight of a MAC whose bounds are among the inputs."""
-    made = {name.removeprefix(f"{_MADE}/"): path for name, path in inputs.items() if name.startswith(_MADE)}
-    for name, path in made.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(path.read_bytes())
-    arrays = {
-        name: np.load(kept, allow_pickle=False)
-        for name in ("weights", "pairs")
-        if (kept := inputs.get(f"stimulus/{name}.npy")) is not None
-    }
-    dynamic = DynamicOptions(**parameters["options"], stimulus=Stimulus(**parameters["stimulus"], **arrays))
-    session = replace(_session(inputs, parameters), dynamic=dynamic)
-    characterize(session, _mac(inputs, parameters), folder, label=parameters["label"])
-    for name in made:
-        (folder / name).unlink()
+    missing = [request for request in requests if not _is_made(session, request, steps)]
+    options, arrays = _stimulus(dynamic, elsewhere.store)
+    inputs = [{**arrays, **_made(request)} for request in missing]
+    works = [
+        _work(session, request, "block", files, {**options, "weights": [start, end]}, f" {start}-{end - 1}")
+        for request, files in zip(missing, inputs, strict=True)
+        for start, end in ([] if dynamic.full else _blocks(request, dynamic.stimulus.shift))
+    ]
+    # Blocks of equal names are of one MAC; their outcomes come in any order.
+    blocks: dict[str, dict[str, Path]] = {}
+    for outcome in _outcomes(elsewhere, session, "blocks", works):
+        name, _, weights = outcome.work.name.rpartition(" ")
+        start = int(weights.partition("-")[0])
+        assert outcome.outputs is not None
+        path = elsewhere.store.path(outcome.outputs[BLOCK_FILE])
+        blocks.setdefault(name, {})[f"{BLOCKS}/{start:06d}.safetensors"] = path
+    works = [
+        _work(
+            session,
+            request,
+            "simulation",
+            {**files, **blocks.get(_name(session, request, "block"), {})},
+            options,
+        )
+        for request, files in zip(missing, inputs, strict=True)
+    ]
+    _take(elsewhere, session, "simulation", works, missing)
 
 
 class _NotMade(Exception):
@@ -132,7 +124,7 @@ class _NotMade(Exception):
 
 def _is_made(session: Session, request: Request, steps: Callable[[Session, Request], None]) -> bool:
     try:
-        steps(replace(session, make=_find, reporter=_Silent()), request)
+        steps(replace(session, make=_find, reporter=Silent()), request)
     except _NotMade:
         return False
     return True
@@ -145,98 +137,104 @@ def _find(step: Step, folder: Path) -> Record:
     return record
 
 
-def _make(
-    elsewhere: Elsewhere,
-    session: Session,
-    requests: Sequence[Request],
-    steps: Callable[[Session, Request], None],
-    function: str,
-    arrays: Mapping[str, Path],
-    more: Mapping[str, Any] = {},
-) -> None:
-    missing = [request for request in requests if not _is_made(session, request, steps)]
-    works = {
-        work.name: (work, request)
-        for request in missing
-        for work in [_work(session, request, function, arrays, more)]
-    }
+def _outcomes(elsewhere: Elsewhere, session: Session, what: str, works: Sequence[Work]) -> Iterator[Outcome]:
+    """Yield what was done; at the end name what failed.
+
+    Raises
+    ------
+    WorksFailedError
+        If something did.
+    """
+    if not works:
+        return
     failed = []
-    # One unit a work; the reporter's lines of single steps come when the run finds them made.
-    advance = session.reporter.started(function, len(works)) if works else lambda _units: None
-    for outcome in elsewhere.executor.run([work for work, _ in works.values()], session.reporter.note):
+    # One unit a work; lines of single steps come when the run finds them made.
+    advance = session.reporter.started(what, len(works))
+    for outcome in elsewhere.executor.run(works, session.reporter.note):
         advance(1)
         if outcome.outputs is None:
             failed.append(outcome)
             continue
-        folder = works[outcome.work.name][1].folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as name:
-            elsewhere.store.place(outcome.outputs, Path(name))
-            adopt(Path(name), folder)
         if not outcome.reused:
             session.reporter.note(f"{outcome.work.name}: {outcome.seconds:.1f} s")
+        yield outcome
     if failed:
         raise WorksFailedError(failed, len(works))
 
 
+def _take(
+    elsewhere: Elsewhere, session: Session, what: str, works: Sequence[Work], requests: Sequence[Request]
+) -> None:
+    """Do works, and move the steps that each made to the folder of its request."""
+    folders = {work.name: request.folder for work, request in zip(works, requests, strict=True)}
+    for outcome in _outcomes(elsewhere, session, what, works):
+        folder = folders[outcome.work.name]
+        folder.mkdir(parents=True, exist_ok=True)
+        assert outcome.outputs is not None
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as name:
+            elsewhere.store.place(outcome.outputs, Path(name))
+            adopt(Path(name), folder)
+
+
 def _work(
-    session: Session, request: Request, function: str, arrays: Mapping[str, Path], more: Mapping[str, Any]
+    session: Session,
+    request: Request,
+    function: str,
+    files: Mapping[str, Path],
+    options: Mapping[str, Any],
+    suffix: str = "",
 ) -> Work:
     mac, corner = request.mac, session.corner
-    liberty = {_liberty_name(index, path): path for index, path in enumerate(corner.liberty)}
-    inputs = {**liberty, **{f"rtl/{index}.v": path for index, path in enumerate(mac.files)}, **arrays}
-    if function == "simulation":
-        # What the folder holds of the steps before: they are found there, as they are here.
-        for name in ("netlist", "tables"):
-            files = recorded_files(f"{request.label}{name}", request.folder)
-            inputs |= {f"{_MADE}/{file}": request.folder / file for file in files}
+    liberty = {
+        f"liberty/{index}.lib{'.gz' if path.suffix == '.gz' else ''}": path
+        for index, path in enumerate(corner.liberty)
+    }
+    rtl = {f"rtl/{index}.v": path for index, path in enumerate(mac.files)}
     parameters = {
         "pdk": session.pdk.name,
         "descriptor": session.pdk.descriptor.model_dump(mode="json"),
         "corner": {**asdict(corner), "liberty": list(liberty)},
         "mac": {**asdict(mac), "files": len(mac.files)},
         "label": request.label,
-        **more,
+        **options,
     }
-    name = f"{session.pdk.name}/{request.label or f'{mac.name}/'}{function}"
-    return Work(name, f"{__name__}:{function}", parameters, inputs)
+    name = _name(session, request, function) + suffix
+    return Work(name, f"{remote.__name__}:{function}", parameters, {**liberty, **rtl, **files})
 
 
-def _liberty_name(index: int, path: Path) -> str:
-    return f"liberty/{index}.lib" + (".gz" if path.suffix == ".gz" else "")
+def _name(session: Session, request: Request, function: str) -> str:
+    return f"{session.pdk.name}/{request.label or f'{request.mac.name}/'}{function}"
 
 
-def _session(inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> Session:
-    described = parameters["corner"]
-    corner = Corner(**{**described, "liberty": tuple(inputs[name] for name in described["liberty"])})
-    descriptor = Descriptor.model_validate(parameters["descriptor"])
-    pdk = Pdk(parameters["pdk"], descriptor, corner.liberty[0].parent, {corner.name: corner})
-    return Session(pdk, corner, find_yosys(), find_opensta(), 1, _Silent())
+def _made(request: Request) -> dict[str, Path]:
+    """Files of the steps before a simulation, and their records."""
+    files = [
+        file
+        for step in ("netlist", "tables")
+        for file in recorded_files(f"{request.label}{step}", request.folder)
+    ]
+    return {f"{MADE}/{file}": request.folder / file for file in files}
 
 
-def _mac(inputs: Mapping[str, Path], parameters: Mapping[str, Any]) -> Mac:
-    described = dict(parameters["mac"])
-    described["files"] = tuple(inputs[f"rtl/{index}.v"] for index in range(described["files"]))
-    described["interface"] = Interface(**described["interface"])
-    described["recipes"] = tuple(described["recipes"])
-    return Mac(**described)
+def _blocks(request: Request, shift: int) -> list[tuple[int, int]]:
+    """First and end of each block among the weights that the tile fact allows."""
+    values = Tables.load(request.folder, simulated=False).values.astype(int)
+    count = int((values % (1 << shift) == 0).sum())
+    starts = range(0, count, remote.BLOCK_WEIGHTS)
+    return [(start, min(start + remote.BLOCK_WEIGHTS, count)) for start in starts]
 
 
-def _keep_array(store: Store, array: np.ndarray[Any, Any]) -> Path:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    data = stream.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    store.put_bytes(data, digest)
-    return store.path(digest)
-
-
-class _Silent:
-    def started(self, step: str, total: int) -> Callable[[int], None]:
-        return lambda units: None
-
-    def finished(self, record: Record) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
+def _stimulus(dynamic: DynamicOptions, store: Store) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Options of a simulation as JSON values, and the arrays among them as files."""
+    options = asdict(replace(dynamic, stimulus=Stimulus()))
+    stimulus = {name: getattr(dynamic.stimulus, name) for name in options.pop("stimulus")}
+    arrays = {}
+    for name in ("weights", "pairs"):
+        if isinstance(stimulus[name], np.ndarray):
+            stream = io.BytesIO()
+            np.save(stream, stimulus.pop(name), allow_pickle=False)
+            data = stream.getvalue()
+            digest = hashlib.sha256(data).hexdigest()
+            store.put_bytes(data, digest)
+            arrays[f"stimulus/{name}.npy"] = store.path(digest)
+    return {"options": options, "stimulus": stimulus}, arrays

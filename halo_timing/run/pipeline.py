@@ -13,32 +13,38 @@ from typing import Any
 from halo_timing.accelerator.comparison import ESTIMATE_NAME, Macs, compare
 from halo_timing.accelerator.tile_levels import QuantizedLevels
 from halo_timing.accelerator.workload import PHASES, Workload
+from halo_timing.corner_index import INDEX_FILE
 from halo_timing.costmap.levels import build_cost_map
 from halo_timing.costmap.model import CostMap
 from halo_timing.dynamic_characterization import DynamicOptions
 from halo_timing.files import sha256_file, sha256_json, write_json, write_text
+from halo_timing.float_mac import float_mac
 from halo_timing.metrics import collect_metrics
 from halo_timing.models import model_path
 from halo_timing.quantize.model import QuantizeOptions, quantize_checkpoint
 from halo_timing.report.page import render_report
+from halo_timing.report.result import find_evaluation
 from halo_timing.rtl import Mac, family, find_mac
 from halo_timing.run.config import RunConfig
+from halo_timing.run.corners import characterize_corners, choose_corners
 from halo_timing.run.elsewhere import Elsewhere, Request, bound_elsewhere, simulate_elsewhere
 from halo_timing.run.session import (
     Reporter,
     Session,
     characterize,
     make_bounds,
+    make_float_mac,
     make_netlist,
     make_weights,
     open_session,
 )
-from halo_timing.run.steps import Record, Step, remove_leftovers
+from halo_timing.run.steps import Record, Step, only_run_in, remove_leftovers
 from halo_timing.tables import Tables
 
 MANIFEST_VERSION = 1
 MODEL_FOLDER = "model"
 REFERENCE_FOLDER = "reference"
+FLOAT_FOLDER = "fp16"
 
 
 def run(
@@ -84,38 +90,59 @@ def run(
         dynamic=DynamicOptions() if config.dynamic else None,
     )
     source = model_path(config.model, reporter.note) if config.model else None
-    if out.is_dir():
+    with only_run_in(out):
         remove_leftovers(out)
+        if elsewhere is not None:
+            _characterize_elsewhere(
+                elsewhere, session, mac if config.corners is None else None, references, out
+            )
+        records = _make_everything(config, session, mac, references, source, out)
+        write_json(out / "manifest.json", _manifest(config, session, records))
+        metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+        return metrics
 
-    if elsewhere is not None:
-        _characterize_elsewhere(elsewhere, session, mac, references, out)
-    measured = characterize(session, mac, out)
+
+def _make_everything(
+    config: RunConfig, session: Session, mac: Mac, references: Sequence[Mac], source: Path | None, out: Path
+) -> list[Record]:
+    """Make every step of a run, or find it made."""
+    if config.corners is None:
+        (out / INDEX_FILE).unlink(missing_ok=True)
+        measured = characterize(session, mac, out)
+    else:
+        corners = choose_corners(session.pdk, config.corners)
+        measured = [record for each in characterize_corners(session, corners, mac, out) for record in each]
     records = [*measured, *_characterize_references(session, references, out)]
     records.append(session.execute(_costmap_step(config, session, measured, out), out))
     if source is not None:
         records.append(session.execute(_quantize_step(config, session, source, records[-1], out), out))
         if references and _can_be_estimated(mac):
-            records.append(session.execute(_estimate_step(references, records, out), out))
+            if config.fp16:
+                records.append(
+                    make_float_mac(session, float_mac(), out / FLOAT_FOLDER, label=f"{FLOAT_FOLDER}/")
+                )
+            records.append(session.execute(_estimate_step(config, references, records, out), out))
     records.append(session.execute(_report_step(config, references, records, out), out))
-    write_json(out / "manifest.json", _manifest(config, session, records))
-    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return metrics
+    return records
 
 
 def _characterize_elsewhere(
-    elsewhere: Elsewhere, session: Session, mac: Mac, references: Sequence[Mac], out: Path
+    elsewhere: Elsewhere, session: Session, mac: Mac | None, references: Sequence[Mac], out: Path
 ) -> None:
-    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made."""
-    own = Request(mac, out)
+    """Make the steps that :func:`characterize` and :func:`_characterize_references` will find made.
+
+    `mac` is None where it is wanted at several corners: these share a netlist and are made here.
+    """
+    own = [] if mac is None else [Request(mac, out)]
     others = [
         Request(each, out / REFERENCE_FOLDER / each.folder_name, f"{REFERENCE_FOLDER}/{each.folder_name}/")
         for each in references
     ]
-    bound_elsewhere(elsewhere, session, [own, *others])
+    bound_elsewhere(elsewhere, session, [*own, *others])
     if session.dynamic is not None:
         worst_ps = [float(Tables.load(other.folder).period_ps.max()) for other in others]
         fastest = [other for other, worst in zip(others, worst_ps, strict=True) if worst == min(worst_ps)]
-        simulate_elsewhere(elsewhere, session, [own, *fastest])
+        simulate_elsewhere(elsewhere, session, [*own, *fastest])
 
 
 def _characterize_references(session: Session, references: Sequence[Mac], out: Path) -> list[Record]:
@@ -179,31 +206,37 @@ def _can_be_estimated(mac: Mac) -> bool:
     return mac.parameters.get("WEIGHT_WIDTH", 8) == 8 and mac.interface.signed
 
 
-def _estimate_step(references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
+def _estimate_step(
+    config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path
+) -> Step:
+    float_folder = out / FLOAT_FOLDER if config.fp16 else None
     folders = [out / REFERENCE_FOLDER / reference.folder_name for reference in references]
 
     def action(working: Path) -> None:
         model = QuantizedLevels.open(out / MODEL_FOLDER)
         workloads = [Workload(model.shape, phase) for phase in PHASES]
-        comparison = compare(Macs.load(out, folders), model, workloads)
+        comparison = compare(Macs.load(out, folders, float_folder), model, workloads)
         write_json(working / ESTIMATE_NAME, comparison.to_json())
 
     return Step("estimate", {"records": {record.name: record.digest for record in records}}, action)
 
 
 def _report_step(config: RunConfig, references: Sequence[Mac], records: Sequence[Record], out: Path) -> Step:
-    folders = [Path(REFERENCE_FOLDER) / reference.folder_name for reference in references]
+    # In the order in which `report` finds them.
+    folders = sorted(Path(REFERENCE_FOLDER) / reference.folder_name for reference in references)
+    evaluation = find_evaluation(out, config.evaluation)
 
     def action(working: Path) -> None:
         has_estimate = any(record.name == "estimate" for record in records)
         model = MODEL_FOLDER if config.model else None
-        metrics = collect_metrics(out, folders, model, estimate=has_estimate)
+        metrics = collect_metrics(out, folders, model, estimate=has_estimate, evaluation=evaluation)
         write_json(working / "metrics.json", metrics)
-        write_text(working / "report.html", render_report(out, folders, metrics))
+        write_text(working / "report.html", render_report(out, folders, metrics, evaluation))
 
     inputs = {
         "records": {record.name: record.digest for record in records},
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"evaluation"}),
+        "evaluation": sha256_file(evaluation) if evaluation else None,
         "version": version("halo-timing"),
     }
     return Step("report", inputs, action)

@@ -17,6 +17,8 @@ from halo_timing.characterization import (
     provenance,
     timing_conditions,
 )
+from halo_timing.dynamic.result import DynamicResult
+from halo_timing.dynamic.simulation import Simulation
 from halo_timing.dynamic_characterization import DynamicOptions, characterize_dynamics, simulation_of
 from halo_timing.dynamic_tables import ENERGY_NAME, FILE_NAME, SETTLE_NAME
 from halo_timing.errors import ToolNotFoundError
@@ -48,7 +50,11 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """What all steps of a run share; `dynamic` is None where bounds alone are wanted, `make` makes a step."""
+    """What all steps of a run share.
+
+    `dynamic` is None where bounds alone are wanted; `make` makes a step; `simulated` is a simulation that was
+    done before, in blocks of weights.
+    """
 
     pdk: Pdk
     corner: Corner
@@ -58,6 +64,7 @@ class Session:
     reporter: Reporter
     dynamic: DynamicOptions | None = None
     make: Callable[[Step, Path], Record] = execute
+    simulated: DynamicResult | None = None
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -161,6 +168,18 @@ def make_weights(
     return records[1:]
 
 
+def simulation_in(session: Session, options: DynamicOptions, mac: Mac, folder: Path) -> Simulation:
+    """Prepare the simulation of the MAC whose netlist and bounds are in `folder`."""
+    return simulation_of(
+        mac,
+        _read_netlist(session, folder),
+        timing_conditions(session.pdk, session.corner),
+        Tables.load(folder, simulated=False).metadata["arrivals_ps"],
+        folder / "delays.sdf",
+        options,
+    )
+
+
 def _netlist_step(session: Session, mac: Mac, folder: Path, name: str) -> Step:
     target = mapping_target(session.pdk, session.corner)
     conditions = timing_conditions(session.pdk, session.corner)
@@ -206,23 +225,18 @@ def _dynamic_step(
     session: Session, options: DynamicOptions, mac: Mac, tables: Record, folder: Path, name: str
 ) -> Step:
     def action(working: Path) -> None:
-        bounds = Tables.load(folder, simulated=False)
-        simulation = simulation_of(
-            mac,
-            _read_netlist(session, folder),
-            timing_conditions(session.pdk, session.corner),
-            bounds.metadata["arrivals_ps"],
-            folder / "delays.sdf",
-            options,
-        )
-        plan = simulation.plan(jobs=session.jobs)
+        simulation = simulation_in(session, options, mac, folder)
+        # What is done already takes no time that could be told by trying.
+        plan = simulation.plan(jobs=session.jobs, calibrate=session.simulated is None)
         for line in plan.lines():
             session.reporter.note(line)
+        bounds = Tables.load(folder, simulated=False)
         characterize_dynamics(
             simulation,
             options,
             working,
             provenance={key: bounds.metadata[key] for key in ("mac", "pdk", *SHARED)},
+            result=session.simulated,
             jobs=session.jobs,
             progress=session.reporter.started(name, plan.units),
         ).save(working)

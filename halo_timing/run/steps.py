@@ -7,12 +7,13 @@ step with its record, or redoes it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,33 @@ def _valid_record(path: Path, key: str, folder: Path) -> Record | None:
         ):
             return Record(data["name"], key, outputs, data["seconds"], reused=True)
     return None
+
+
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a result folder; the system ends the claim with the process, however it ends.
+
+    Raises
+    ------
+    UsageError
+        If another run is at work there, or the folder cannot be written.
+    """
+    try:
+        (folder / _RECORDS).mkdir(parents=True, exist_ok=True)
+        stream = (folder / _RECORDS / "lock").open("w")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another run is at work there; wait for it, or choose another --out"
+            ) from None
+        except OSError:
+            # A file system without locks: runs that do meet fail, but leave no wrong result.
+            pass
+        yield
 
 
 def remove_leftovers(folder: Path) -> None:
