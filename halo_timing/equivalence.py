@@ -25,9 +25,12 @@ from halo_timing.rtl import Mac
 from halo_timing.synthesis import fill_script, stage_sources
 from halo_timing.tools.yosys import Yosys
 
-# 2**22 patterns of a thousand nets are 0.5 GB.
-_EXHAUSTIVE_INPUTS = 20
+# 2**22 patterns of a thousand gates are evaluated in seconds; SAT on a multiplier can take a minute.
+_EXHAUSTIVE_INPUTS = 22
+# Of them 2**18 at a time: a few thousand nets of these are 0.1 GB.
+_BLOCK_INPUTS = 18
 _SAT_TIMEOUT_S = 600
+_ALL_ONES = (1 << 64) - 1
 _LOW_PATTERNS = (
     0xAAAAAAAAAAAAAAAA,
     0xCCCCCCCCCCCCCCCC,
@@ -150,7 +153,18 @@ def _batches(golden: Netlist, netlist: Netlist, signals: Iterable[Signal]) -> li
 
 
 def _compare(golden: Netlist, netlist: Netlist, signals: list[Signal], inputs: list[Signal]) -> None:
-    words = {signal: _counting_words(position, len(inputs)) for position, signal in enumerate(inputs)}
+    low = min(len(inputs), _BLOCK_INPUTS)
+    words = {signal: _counting_words(position, low) for position, signal in enumerate(inputs[:low])}
+    count = max(1, (1 << low) // 64)
+    for block in range(1 << (len(inputs) - low)):
+        for position, signal in enumerate(inputs[low:]):
+            words[signal] = np.full(count, -(block >> position & 1) & _ALL_ONES, np.uint64)
+        _compare_block(golden, netlist, signals, words)
+
+
+def _compare_block(
+    golden: Netlist, netlist: Netlist, signals: list[Signal], words: Mapping[Signal, Words]
+) -> None:
     wanted, found = _evaluate(golden, words), _evaluate(netlist, words)
     for signal in signals:
         difference = wanted[signal] ^ found[signal]
