@@ -24,6 +24,7 @@ from halo_timing.mac_model import MacModel, Step
 # forget what came out meanwhile.
 _LOAD_CYCLES = 8
 _FLUSH_CYCLES = 4
+_SETTLE_PERIODS = 10
 
 
 class Driver:
@@ -88,8 +89,10 @@ async def held_weights(dut: Any) -> None:
     stimulus = json.loads(Path("stimulus.json").read_text())
     driver = Driver(dut, stimulus["arrivals_ps"])
     rng = random.Random(OPTIONS.seed)
-    for name in ("rst_n", "weight_load", "weight_in", "activation_in", "psum_in", "psum_carry_in"):
+    # No unknown may reach a register: cells that look their output up would never forget it.
+    for name in ("clk", "rst_n", "weight_load", "weight_in", "activation_in", "psum_in", "psum_carry_in"):
         getattr(dut, name).value = 0
+    await Timer(_SETTLE_PERIODS * OPTIONS.period_ps, "ps")
     Clock(dut.clk, OPTIONS.period_ps, unit="ps").start()
     await RisingEdge(dut.clk)
     for _ in range(_LOAD_CYCLES):
