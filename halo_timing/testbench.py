@@ -81,6 +81,7 @@ def run_testbench(
     top: str = "mac",
     parameters: Mapping[str, int | str] | None = None,
     sdf: Path | None = None,
+    specify: bool = False,
     waves: bool = False,
     timeout_s: float = 1800,
 ) -> TestbenchResult:
@@ -107,6 +108,8 @@ def run_testbench(
     sdf : Path, optional
         SDF to annotate, with unconditional paths as :func:`halo_timing.pdk.verilog_models.unconditional_sdf`
         makes them; the largest delays are taken.
+    specify : bool
+        Whether delays in the sources' own specify blocks count.
     waves : bool
         Whether to record all signals as an FST file.
     timeout_s : float
@@ -133,7 +136,7 @@ def run_testbench(
     folder = build_dir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     files = [path.absolute() for path in sources]
-    build_args: list[str] = []
+    build_args = ["-gspecify", "-Tmax"] if specify or sdf is not None else []
     if sdf is not None:
         shutil.copyfile(sdf, folder / "delays.sdf")
         annotate = folder / "annotate.v"
@@ -142,7 +145,7 @@ def run_testbench(
             f'module halo_annotate;\n  initial $sdf_annotate("delays.sdf", {plain_name(top)});\nendmodule\n',
         )
         files.append(annotate)
-        build_args = ["-gspecify", "-Tmax", "-s", "halo_annotate"]
+        build_args += ["-s", "halo_annotate"]
 
     results = folder / "results.xml"
     results.unlink(missing_ok=True)

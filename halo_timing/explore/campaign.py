@@ -257,7 +257,7 @@ class Campaign:
             inputs[steps.MAPPED] = made[steps.MAPPED]
         if step in ("simulate", "clock"):
             inputs |= tables if step == "clock" else {name: made[name] for name in steps.TABLES}
-        if step == "simulate":
+        if step in ("simulate", "clock"):
             inputs[steps.DELAYS] = made[steps.DELAYS]
         parameters = {"mac": steps.mac_parameters(point.mac), "corner": corner, **extra}
         return Work(
