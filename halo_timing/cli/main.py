@@ -50,7 +50,9 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except HaloTimingError as error:
-            click.echo(f"halo-timing: {error}", err=True)
+            # A name that is no UTF-8 comes as surrogates, which not every stream takes.
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+            click.echo(f"halo-timing: {text}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("halo-timing: interrupted; the same command goes on from here", err=True)
