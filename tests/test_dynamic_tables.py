@@ -231,7 +231,8 @@ def test_the_page_draws_what_was_simulated(folder: Path, table: DynamicTables, t
     for name, value in re.findall(r'<data value="([^"]*)" data-metric="([^"]*)"', page):
         assert json.loads(name) == metrics[value]
     assert metrics["timing__dynamic__worst"] == pytest.approx(float(table.dynamic_ps.max()), abs=1e-3)
-    assert page.count("data:image/png;base64") == len(table.map_values)
+    # One map a weight that has one, and the histograms of all weights.
+    assert page.count("data:image/png;base64") == len(table.map_values) + 1
     details = json.loads(re.findall(r'id="transitions-data">(.*?)</script>', page, re.DOTALL)[0])
     stage = table.stages.index(details["stage"])
     for row, sparse in enumerate(details["histogram"]):

@@ -182,6 +182,8 @@ def test_an_interrupt_stops_what_runs(store: Store, fake_sta: Path, tmp_path: Pa
     fake_sta.write_text("sleep 60\n")
     code = (
         "from pathlib import Path; from halo_timing.execution.executor import open_executor\n"
+        # Tests that run in the background of a shell inherit that interrupts are ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from halo_timing.execution.store import Store; from halo_timing.execution.work import Work\n"
         "def main():\n"
         f"    with open_executor(jobs=1, store=Store(Path({str(store.root)!r}))) as executor:\n"
